@@ -1,0 +1,42 @@
+# Front of the build: everything a user or CI calls. The real build is CMake (CMakePresets.json).
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+
+.PHONY: help setup build demo test bench install clean format lint
+
+help:
+	@echo "make demo     Redis, Python and nginx under the runtime, with a table native vs Casemate"
+	@echo "make test     everything CI runs"
+	@echo "make build    executables in build/bin"
+	@echo "make bench    all benchmarks, writes docs/performance.md"
+	@echo "make setup    Debian packages that are missing (needs root)"
+	@echo "make install  into PREFIX (default /usr/local); format: rewrite sources; lint: static checks; clean"
+
+setup:
+	tools/setup
+
+build: setup
+	cmake --preset release
+	cmake --build --preset release --parallel $(JOBS)
+
+demo: build
+	tools/demo
+
+test: setup
+	tools/run-tests
+
+bench: build
+	tests/bench/run
+
+install: build
+	cmake --install build/release --prefix $(PREFIX)
+
+format:
+	tools/format --write
+
+lint: setup
+	tools/lint
+
+clean:
+	rm -rf build
