@@ -6,24 +6,24 @@
 #include <cstdint>
 
 #include "runtime/abi/signal_abi.h"
+#include "runtime/intercept/layout.h"
 
 namespace casemate::runtime {
 
-// The program's general registers at its system call (or at the point where a signal interrupted it). entry.S pushes
-// them in this order; static_asserts in thread.cc and the offsets in layout.h keep both in step.
+// The program's general registers at its system call (or where a signal interrupted it), in the order in which entry.S
+// pushes them.
 struct Regs {
   std::uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
   std::uint64_t rdi, rsi, rbp, rbx, rdx, rcx, rax;
   std::uint64_t original_rax;  // the call's number; rax becomes the result
-  std::uint64_t rip;           // after the syscall instruction
+  std::uint64_t rip;           // as the program sees it: after the syscall instruction
+  std::uint64_t resume;        // where execution really goes on: rip, or the tail of a stub
   std::uint64_t rsp;
   std::uint64_t rflags;
 };
-
-inline std::uint64_t call_argument(const Regs& regs, unsigned index) {
-  const std::uint64_t values[6] = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9};
-  return values[index];
-}
+static_assert(sizeof(Regs) == REGS_SIZE && offsetof(Regs, r11) == REGS_R11 && offsetof(Regs, rip) == REGS_RIP &&
+              offsetof(Regs, resume) == REGS_RESUME && offsetof(Regs, rsp) == REGS_RSP &&
+              offsetof(Regs, rflags) == REGS_RFLAGS);
 
 // How the current call entered: decides whether the patcher is asked afterwards.
 enum class EntryKind : std::uint32_t { kPatched = 0, kTrapped = 1, kForeignAbi = 2, kInterrupted = 3 };
@@ -37,40 +37,54 @@ struct PendingSignal {
 };
 
 struct SignalActions;
-struct TraceState;
+struct DescriptorState;
+
+enum class ThreadState : std::uint32_t { kFree = 0, kLive = 1 };
 
 inline constexpr std::size_t kPendingCapacity = 4;
 inline constexpr std::size_t kThreadBlockSize = 128 * 1024;
 inline constexpr std::size_t kThreadRecordOffset = 60 * 1024;
-inline constexpr std::size_t kThreadRecordSize = 8 * 1024;
-inline constexpr std::size_t kRuntimeStackBegin = 4 * 1024;  // above the guard page
+inline constexpr std::size_t kThreadRecordSize = 4 * 1024;
+inline constexpr std::size_t kGuardSize = 4 * 1024;
+inline constexpr std::size_t kSignalStackOffset = kThreadRecordOffset + kThreadRecordSize;
+inline constexpr std::size_t kSignalStackSize = kThreadBlockSize - kSignalStackOffset;
 
 struct alignas(64) Thread {
-  // Offsets of the first members are known to entry.S and to stubs (layout.h).
-  std::uint64_t gs_cookie;    // equals process.gs_cookie; stubs check it
-  std::uint64_t regs_end;     // address just behind regs: entry pushes from here
+  std::uint64_t gs_cookie;  // equals process.gs_cookie; stubs check it
+  std::uint64_t regs_end;   // address just behind regs: entry pushes from here
   std::uint32_t pending_count;
   EntryKind entry_kind;
   std::uint64_t scratch;
+  Regs regs;
 
+  ThreadState state;
   std::int32_t tid;
-  std::uint32_t state;        // ThreadState
-  SignalActions* actions;     // shared by CLONE_SIGHAND
-  PendingSignal pending[kPendingCapacity];
-  std::uint8_t xstate_template[48];  // sw_reserved of the last kernel signal frame
+  SignalActions* actions;        // shared by CLONE_SIGHAND
+  DescriptorState* descriptors;  // shared by CLONE_FILES
+  Thread* next;                  // registry
 
-  std::uint64_t altstack_base, altstack_size;  // the program's, virtual
+  std::uint64_t altstack_base, altstack_size;  // the program's sigaltstack, never the kernel's
   std::uint32_t altstack_flags;
-  std::uint32_t sigsys_blocked;     // the program believes SIGSYS is blocked
-  std::uint64_t temporary_mask;     // of ppoll, sigsuspend ...
+  std::uint32_t sigsys_blocked;      // the program believes SIGSYS is blocked
+  std::uint64_t temporary_mask;      // of ppoll, sigsuspend ...: in force while the handler starts
   std::uint32_t has_temporary_mask;
-  std::uint32_t vfork_child;        // shares memory with a waiting parent
-  std::uint64_t call_started_ns;    // trace
-  std::uint64_t clone_flags;
+  std::uint32_t foreign_table_notes;  // spare
+  std::uint64_t start_mask;          // a new thread installs it before its first program instruction
+  std::uint64_t call_started_ns;
 
-  alignas(16) Regs regs;
+  PendingSignal pending[kPendingCapacity];
+  alignas(16) std::uint8_t xstate_template[48];  // sw_reserved of the last kernel signal frame
 };
 static_assert(sizeof(Thread) <= kThreadRecordSize);
+static_assert(offsetof(Thread, gs_cookie) == THREAD_GS_COOKIE && offsetof(Thread, regs_end) == THREAD_REGS_END &&
+              offsetof(Thread, pending_count) == THREAD_PENDING_COUNT &&
+              offsetof(Thread, entry_kind) == THREAD_ENTRY_KIND && offsetof(Thread, scratch) == THREAD_SCRATCH &&
+              offsetof(Thread, regs) == THREAD_REGS);
+
+inline std::uint64_t call_argument(const Regs& regs, unsigned index) {
+  const std::uint64_t values[6] = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9};
+  return values[index];
+}
 
 inline Thread* thread_of_stack(std::uint64_t stack_pointer) {
   return reinterpret_cast<Thread*>((stack_pointer & ~(std::uint64_t{kThreadBlockSize} - 1)) + kThreadRecordOffset);
@@ -80,7 +94,20 @@ inline Thread* thread_of_stack(std::uint64_t stack_pointer) {
 [[gnu::always_inline]] inline Thread& current_thread() {
   std::uint64_t stack_pointer;
   asm("mov %%rsp, %0" : "=r"(stack_pointer));
-  return *thread_of_stack(stack_pointer);
+  return *thread_of_stack(stack_pointer - 1);  // an empty runtime stack points just at the record
 }
+
+// Thread blocks. thread_allocate returns null when memory is exhausted; the record is zeroed except its constants.
+Thread* thread_allocate();
+void thread_release(Thread* thread);
+// In the child of fork: only `self` is left.
+void threads_after_fork(Thread* self);
+// Tasks that share this address space; the patcher asks it.
+std::uint32_t process_thread_count();
+void process_thread_count_add(int delta);
+// Does [start, start + size) touch memory of the runtime (image, blocks, tables)?
+bool touches_runtime(std::uint64_t start, std::uint64_t size);
+// Adds a range to what touches_runtime protects and what the maps view hides.
+void protect_range(std::uint64_t start, std::uint64_t size);
 
 }  // namespace casemate::runtime

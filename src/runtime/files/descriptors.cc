@@ -1,0 +1,159 @@
+// The runtime's descriptors are not the program's: close does not close them, dup2 moves them, /proc/self/fd does not
+// list them.
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/syscall.h>
+
+#include <initializer_list>
+#include <utility>
+
+#include "runtime/intercept/dispatch.h"
+#include "runtime/intercept/line.h"
+#include "runtime/intercept/process.h"
+#include "runtime/memory/guest.h"
+#include "runtime/task/tasks.h"
+
+namespace casemate::runtime {
+namespace {
+
+inline constexpr long kEbadf = -9;
+inline constexpr std::int64_t kProcMagic = 0x9fa0;
+
+long move_descriptor(std::int32_t& fd) {
+  const long moved = host_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, fd + 1);
+  if (is_error(moved)) return moved;
+  fd = static_cast<std::int32_t>(moved);
+  return 0;
+}
+
+long make_room(Thread& thread, std::uint64_t wanted) {
+  DescriptorState& state = *thread.descriptors;
+  const auto fd = static_cast<std::int32_t>(wanted);
+  if (fd >= 0 && fd == state.runtime_fd) return move_descriptor(state.runtime_fd);
+  if (fd >= 0 && fd == state.trace_fd) return move_descriptor(state.trace_fd);
+  return 0;
+}
+
+long duplicate_onto(Thread& thread, Regs& regs) {
+  if (is_runtime_descriptor(thread, static_cast<std::int32_t>(regs.rdi))) return kEbadf;
+  if (const long error = make_room(thread, regs.rsi); error != 0) return error;
+  return pass_through(thread, regs);
+}
+
+long close_span(std::uint64_t first, std::uint64_t last, std::uint64_t flags) {
+  if (first > last) return 0;
+  const std::uint64_t arguments[6] = {first, last, flags, 0, 0, 0};
+  return pass_arguments(SYS_close_range, arguments);
+}
+
+// Is `fd` a directory that lists this process's descriptors?
+bool lists_descriptors(std::int32_t fd) {
+  std::int64_t statistics[16];
+  if (host_call(SYS_fstatfs, fd, reinterpret_cast<long>(statistics)) != 0 || statistics[0] != kProcMagic) return false;
+  Line link;
+  link.text("/proc/self/fd/").number(fd);
+  char target[64];
+  const long size = host_call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>(link.c_str()),
+                              reinterpret_cast<long>(target), sizeof(target) - 1);
+  if (size <= 0) return false;
+  target[size] = 0;
+  Line own;
+  own.text("/proc/").number(host_call(SYS_getpid)).text("/");
+  for (std::uint64_t i = 0; i < own.size(); ++i) {
+    if (target[i] != own.data()[i]) return false;
+  }
+  const char* last = target + size;
+  while (last[-1] != '/') --last;
+  return last[0] == 'f' && last[1] == 'd' && (last[2] == 0 || last[2] == 'i');  // fd, fdinfo
+}
+
+std::int64_t number_of(const char* name) {
+  std::int64_t value = 0;
+  if (*name == 0) return -1;
+  for (; *name != 0; ++name) {
+    if (*name < '0' || *name > '9' || value > 100000000) return -1;
+    value = value * 10 + (*name - '0');
+  }
+  return value;
+}
+
+struct DirectoryEntry {
+  std::uint64_t inode, offset;
+  std::uint16_t size;
+  std::uint8_t type;
+  char name[301];
+};
+
+// Removes our entries from `size` bytes of records; returns what is left, or a negative errno.
+long hide_entries(const Thread& thread, std::uint64_t buffer, long size) {
+  long out = 0;
+  for (long in = 0; in < size;) {
+    DirectoryEntry entry{};
+    const auto at = guest(buffer + static_cast<std::uint64_t>(in));
+    if (copy_from_guest(&entry, at, 19) != 0 || entry.size < 20 || entry.size > 300) return size;
+    if (copy_from_guest(&entry, at, entry.size) != 0) return -14;
+    const bool ours = is_runtime_descriptor(thread, number_of(entry.name));
+    if (!ours && out != in &&
+        copy_to_guest(guest(buffer + static_cast<std::uint64_t>(out)), &entry, entry.size) != 0) {
+      return -14;
+    }
+    if (!ours) out += entry.size;
+    in += entry.size;
+  }
+  return out;
+}
+
+}  // namespace
+
+bool is_runtime_descriptor(const Thread& thread, std::int64_t fd) {
+  return fd >= 0 && (fd == thread.descriptors->runtime_fd || fd == thread.descriptors->trace_fd);
+}
+
+long sys_close(Thread& thread, Regs& regs) {
+  if (is_runtime_descriptor(thread, static_cast<std::int32_t>(regs.rdi))) return kEbadf;
+  return pass_through(thread, regs);
+}
+
+long sys_dup2(Thread& thread, Regs& regs) { return duplicate_onto(thread, regs); }
+long sys_dup3(Thread& thread, Regs& regs) { return duplicate_onto(thread, regs); }
+
+long sys_close_range(Thread& thread, Regs& regs) {
+  std::uint64_t first = static_cast<std::uint32_t>(regs.rdi);
+  const std::uint64_t last = static_cast<std::uint32_t>(regs.rsi);
+  std::uint64_t flags = static_cast<std::uint32_t>(regs.rdx);
+  if (first > last || (flags & ~std::uint64_t{CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC}) != 0) {
+    return pass_through(thread, regs);
+  }
+  if ((flags & CLOSE_RANGE_UNSHARE) != 0) {
+    DescriptorState* own = descriptors_create(*thread.descriptors);
+    if (own == nullptr) return -12;
+    if (const long error = host_call(SYS_unshare, 0x400); error != 0) return error;  // CLONE_FILES
+    thread.descriptors->references.fetch_sub(1);
+    thread.descriptors = own;
+    flags &= ~std::uint64_t{CLOSE_RANGE_UNSHARE};
+  }
+  std::int64_t low = thread.descriptors->runtime_fd, high = thread.descriptors->trace_fd;
+  if (low > high) std::swap(low, high);
+  for (const std::int64_t ours : {low, high}) {
+    if (ours < 0 || static_cast<std::uint64_t>(ours) < first || static_cast<std::uint64_t>(ours) > last) continue;
+    if (ours > 0) {
+      const long error = close_span(first, static_cast<std::uint64_t>(ours) - 1, flags);
+      if (error != 0) return error;
+    }
+    first = static_cast<std::uint64_t>(ours) + 1;
+  }
+  return close_span(first, last, flags);
+}
+
+long sys_getdents64(Thread& thread, Regs& regs) {
+  for (;;) {
+    const long size = pass_through(thread, regs);
+    if (size <= 0 || size == kRestartCall || !lists_descriptors(static_cast<std::int32_t>(regs.rdi))) return size;
+    const long left = hide_entries(thread, regs.rsi, size);
+    if (left != 0) return left;
+  }
+}
+
+long sys_getdents(Thread& thread, Regs& regs) { return pass_through(thread, regs); }
+
+}  // namespace casemate::runtime

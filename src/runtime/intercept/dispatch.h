@@ -1,0 +1,15 @@
+// Serves one system call of the program.
+#pragma once
+
+#include "runtime/intercept/thread.h"
+
+namespace casemate::runtime {
+
+// Handler of `pass` rows: the kernel serves the program's registers as they are. May block; abortable.
+long pass_through(Thread& thread, Regs& regs);
+// The same with other arguments than the registers hold.
+long pass_arguments(std::uint64_t number, const std::uint64_t (&arguments)[6]);
+// Handler of `refused` rows: the row's errno, and one warning per call number and process.
+long refuse(Thread& thread, Regs& regs);
+
+}  // namespace casemate::runtime

@@ -1,0 +1,131 @@
+// mmap and its family: the kernel's, except that the runtime's own ranges cannot be touched, and executable mappings
+// are noted for the patcher. And brk, which is virtual: the kernel's break belongs to the runtime's image.
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+
+#include "runtime/intercept/dispatch.h"
+#include "runtime/intercept/patch/patcher.h"
+#include "runtime/intercept/process.h"
+#include "runtime/memory/code_map.h"
+#include "runtime/memory/guest.h"
+
+namespace casemate::runtime {
+namespace {
+
+inline constexpr std::uint64_t kPage = 4096;
+inline constexpr long kEnomem = -12, kEinval = -22;
+
+std::uint64_t round_up(std::uint64_t value) { return (value + kPage - 1) & ~(kPage - 1); }
+
+// Pass a range call unless it reaches into the runtime; code in the range may be about to change.
+long pass_range(Thread& thread, Regs& regs, long refusal) {
+  if (touches_runtime(regs.rdi, round_up(regs.rsi))) return refusal;
+  return pass_through(thread, regs);
+}
+
+void note_mapping(std::uint64_t start, std::uint64_t size, const Regs& regs) {
+  if ((regs.r10 & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) {
+    code_map_remove(start, size);
+    patcher_code_unmapped(start, size);
+  }
+  const bool shared = (regs.r10 & MAP_TYPE) != MAP_PRIVATE;
+  if ((regs.rdx & PROT_EXEC) == 0 && !shared) return;
+  const bool anonymous = (regs.r10 & MAP_ANONYMOUS) != 0;
+  code_map_add(start, size, static_cast<std::uint32_t>(regs.rdx), shared ? CodeSharing::kShared : CodeSharing::kPrivate,
+               anonymous ? CodeBacking::kAnonymous : CodeBacking::kFile);
+}
+
+}  // namespace
+
+long sys_mmap(Thread& thread, Regs& regs) {
+  const std::uint64_t size = round_up(regs.rsi);
+  if ((regs.r10 & MAP_FIXED) != 0 && touches_runtime(regs.rdi, size)) return kEnomem;
+  const long result = pass_through(thread, regs);
+  if (is_error(result) || result == kRestartCall) return result;
+  if ((regs.rdx & PROT_EXEC) != 0 || (regs.r10 & (MAP_FIXED | MAP_SHARED)) != 0) {
+    note_mapping(static_cast<std::uint64_t>(result), size, regs);
+  }
+  return result;
+}
+
+long sys_munmap(Thread& thread, Regs& regs) {
+  const std::uint64_t size = round_up(regs.rsi);
+  if (touches_runtime(regs.rdi, size)) return kEinval;
+  // Before the kernel's unmapping, so that nobody patches what another thread maps there meanwhile.
+  code_map_remove(regs.rdi, size);
+  patcher_code_unmapped(regs.rdi, size);
+  return pass_through(thread, regs);
+}
+
+long sys_mprotect(Thread& thread, Regs& regs) {
+  const std::uint64_t size = round_up(regs.rsi);
+  if ((regs.rdx & PROT_WRITE) != 0) patcher_code_changed(regs.rdi, size);
+  const long result = pass_range(thread, regs, kEnomem);
+  if (result == 0) code_map_protect(regs.rdi, size, static_cast<std::uint32_t>(regs.rdx));
+  return result;
+}
+
+long sys_pkey_mprotect(Thread& thread, Regs& regs) {
+  if (static_cast<std::int32_t>(regs.r10) != -1) return kEinval;
+  return sys_mprotect(thread, regs);
+}
+
+long sys_mremap(Thread& thread, Regs& regs) {
+  const std::uint64_t old_size = round_up(regs.rsi), new_size = round_up(regs.rdx);
+  if (touches_runtime(regs.rdi, old_size)) return -14;
+  if ((regs.r10 & MREMAP_FIXED) != 0 && touches_runtime(regs.r8, new_size)) return kEinval;
+  const long result = pass_through(thread, regs);
+  if (!is_error(result) && result != kRestartCall) {
+    code_map_move(regs.rdi, old_size, static_cast<std::uint64_t>(result), new_size);
+    if (static_cast<std::uint64_t>(result) != regs.rdi) patcher_code_unmapped(regs.rdi, old_size);
+  }
+  return result;
+}
+
+long sys_madvise(Thread& thread, Regs& regs) { return pass_range(thread, regs, kEnomem); }
+long sys_mseal(Thread& thread, Regs& regs) { return pass_range(thread, regs, kEnomem); }
+long sys_remap_file_pages(Thread& thread, Regs& regs) { return pass_range(thread, regs, kEinval); }
+long sys_process_madvise(Thread& thread, Regs& regs) { return pass_through(thread, regs); }
+
+long sys_shmat(Thread& thread, Regs& regs) {
+  constexpr std::uint64_t kShmRemap = 040000;
+  if ((regs.rdx & kShmRemap) != 0 && touches_runtime(regs.rsi, kPage)) return kEinval;
+  const long result = pass_through(thread, regs);
+  if (!is_error(result) && result != kRestartCall) {
+    struct shmid_ds status;
+    const bool known = host_call(SYS_shmctl, static_cast<long>(regs.rdi), IPC_STAT, reinterpret_cast<long>(&status)) == 0;
+    code_map_add(static_cast<std::uint64_t>(result), known ? status.shm_segsz : kPage, PROT_READ, CodeSharing::kShared,
+                 CodeBacking::kFile);
+  }
+  return result;
+}
+
+long sys_shmdt(Thread& thread, Regs& regs) {
+  if (touches_runtime(regs.rdi, 1)) return kEinval;
+  return pass_through(thread, regs);
+}
+
+long sys_brk(Thread&, Regs& regs) {
+  const LockGuard guard(g_process.brk_lock);
+  const std::uint64_t wanted = regs.rdi;
+  const std::uint64_t current = g_process.brk_end;
+  if (wanted < g_process.brk_start || wanted > 0x7ffffffff000) return static_cast<long>(current);
+  const std::uint64_t old_end = round_up(current), new_end = round_up(wanted);
+  if (new_end > old_end) {
+    const long mapped = host_call(SYS_mmap, static_cast<long>(old_end), static_cast<long>(new_end - old_end),
+                                  PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (is_error(mapped)) return static_cast<long>(current);
+    if (static_cast<std::uint64_t>(mapped) != old_end) {
+      host_call(SYS_munmap, mapped, static_cast<long>(new_end - old_end));
+      return static_cast<long>(current);
+    }
+  } else if (new_end < old_end) {
+    host_call(SYS_munmap, static_cast<long>(new_end), static_cast<long>(old_end - new_end));
+  }
+  g_process.brk_end = wanted;
+  return static_cast<long>(wanted);
+}
+
+}  // namespace casemate::runtime

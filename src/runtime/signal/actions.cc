@@ -1,0 +1,123 @@
+// rt_sigaction and the kernel actions behind it.
+#include <linux/mman.h>
+#include <sys/syscall.h>
+
+#include "runtime/intercept/process.h"
+#include "runtime/memory/guest.h"
+#include "runtime/signal/signals.h"
+
+extern "C" void casemate_restorer();
+extern "C" void casemate_signal_handler(int, casemate::runtime::SigInfo*, casemate::runtime::UContext*);
+
+namespace casemate::runtime {
+namespace {
+
+inline constexpr std::size_t kActionTables = 64;  // vfork children and clone(CLONE_VM) without CLONE_SIGHAND
+constinit SignalActions g_tables[kActionTables] = {};
+
+bool ours_always(int signal) { return (kRuntimeSignals & signal_bit(signal)) != 0; }
+
+KernelSigAction kernel_action(int signal, const KernelSigAction& wanted) {
+  KernelSigAction action{};
+  const bool handled = wanted.handler != kSigDefault && wanted.handler != kSigIgnore;
+  if (!handled && !ours_always(signal)) {
+    action = wanted;
+    action.flags &= ~kSaRestorer;
+    action.restorer = 0;
+    return action;
+  }
+  action.handler = reinterpret_cast<std::uint64_t>(&casemate_signal_handler);
+  action.restorer = reinterpret_cast<std::uint64_t>(&casemate_restorer);
+  // The kernel decides EINTR or restart, child notifications: those flags are the program's.
+  action.flags = kSaSigInfo | kSaOnStack | kSaRestorer | (wanted.flags & (kSaRestart | kSaNoCldStop | kSaNoCldWait));
+  if (ours_always(signal)) action.flags |= kSaNoDefer;
+  action.mask = kDeferMask;
+  return action;
+}
+
+long install(int signal, const KernelSigAction& wanted) {
+  const KernelSigAction action = kernel_action(signal, wanted);
+  return host_call(SYS_rt_sigaction, signal, reinterpret_cast<long>(&action), 0, 8);
+}
+
+}  // namespace
+
+SignalActions* actions_create(const SignalActions* copied_from) {
+  for (SignalActions& table : g_tables) {
+    std::uint32_t unused = 0;
+    if (!table.references.compare_exchange_strong(unused, 1)) continue;
+    table.lock.reset();
+    if (copied_from != nullptr) __builtin_memcpy(table.action, copied_from->action, sizeof(table.action));
+    return &table;
+  }
+  return nullptr;
+}
+
+void actions_release(SignalActions* actions) { actions->references.fetch_sub(1); }
+
+void signals_boot(Thread& thread, std::uint64_t ignored_runtime_signals) {
+  thread.actions = actions_create(nullptr);
+  for (int signal = 1; signal <= kSignalCount; ++signal) {
+    KernelSigAction& action = thread.actions->action[signal];
+    if (ours_always(signal)) {
+      action = {};
+      if ((ignored_runtime_signals & signal_bit(signal)) != 0) action.handler = kSigIgnore;
+      install(signal, action);
+    } else {
+      host_call(SYS_rt_sigaction, signal, 0, reinterpret_cast<long>(&action), 8);
+    }
+  }
+}
+
+void signals_arm_thread(Thread& thread) {
+  KernelStack stack{};
+  stack.base = reinterpret_cast<std::uint64_t>(&thread) - kThreadRecordOffset + kSignalStackOffset;
+  stack.size = kSignalStackSize;
+  host_call(SYS_sigaltstack, reinterpret_cast<long>(&stack), 0);
+}
+
+std::uint64_t block_signals() {
+  const std::uint64_t all = kDeferMask;
+  std::uint64_t old = 0;
+  host_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&all), reinterpret_cast<long>(&old), 8);
+  return old;
+}
+
+void restore_signals(std::uint64_t mask) {
+  mask &= ~signal_bit(kSigSys);
+  host_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&mask), 0, 8);
+}
+
+std::uint64_t signals_before_exec(Thread& thread) {
+  std::uint64_t ignored = 0;
+  for (int signal = 1; signal <= kSignalCount; ++signal) {
+    if (ours_always(signal) && thread.actions->action[signal].handler == kSigIgnore) ignored |= signal_bit(signal);
+  }
+  return ignored;
+}
+
+long sys_rt_sigaction(Thread& thread, Regs& regs) {
+  const int signal = static_cast<int>(regs.rdi);
+  if (regs.r10 != 8) return -22;
+  if (signal < 1 || signal > kSignalCount) return -22;
+  KernelSigAction wanted{};
+  if (regs.rsi != 0) {
+    if (const long error = read_guest(wanted, guest(regs.rsi)); error != 0) return error;
+    if (signal == 9 || signal == 19) return -22;
+    wanted.mask &= ~(signal_bit(9) | signal_bit(19));
+    // Bits the kernel knows; it clears the others so that programs can detect support.
+    wanted.flags &= 0xdc000c07;
+  }
+  KernelSigAction old{};
+  {
+    const LockGuard guard(thread.actions->lock);
+    old = thread.actions->action[signal];
+    if (regs.rsi != 0) {
+      if (const long error = install(signal, wanted); is_error(error)) return error;
+      thread.actions->action[signal] = wanted;
+    }
+  }
+  return regs.rdx != 0 ? write_guest(guest(regs.rdx), old) : 0;
+}
+
+}  // namespace casemate::runtime

@@ -1,0 +1,186 @@
+// fork, vfork, clone, clone3 in their thread and process forms. All are one raw clone from runtime text: SUD is off in
+// every new task, so the child arms it (casemate_child_start, or finish_fork) before the first program instruction.
+#include <linux/sched.h>
+#include <sys/syscall.h>
+
+#include "runtime/intercept/dispatch.h"
+#include "runtime/intercept/patch/patcher.h"
+#include "runtime/intercept/process.h"
+#include "runtime/intercept/sud.h"
+#include "runtime/memory/guest.h"
+#include "runtime/signal/signals.h"
+#include "runtime/task/tasks.h"
+
+extern "C" {
+long casemate_clone(long number, long a1, long a2, long a3, long a4, long a5, casemate::runtime::Thread* child);
+void casemate_child_start(casemate::runtime::Thread* thread);
+}
+
+namespace casemate::runtime {
+namespace {
+
+inline constexpr std::size_t kDescriptorTables = 64;
+constinit DescriptorState g_descriptor_tables[kDescriptorTables] = {};
+
+struct CloneRequest {
+  std::uint64_t flags;
+  std::uint64_t stack_top;  // 0: the parent's
+  long number;
+  long arguments[5];
+};
+
+// What a child that shares memory needs of its own. Null: no memory for it.
+Thread* prepare_child(Thread& parent, const Regs& regs, const CloneRequest& request, std::uint64_t mask) {
+  Thread* child = thread_allocate();
+  if (child == nullptr) return nullptr;
+  child->regs = regs;
+  child->regs.rax = 0;
+  if (request.stack_top != 0) child->regs.rsp = request.stack_top;
+  child->start_mask = mask;
+  child->sigsys_blocked = parent.sigsys_blocked;
+  // The kernel keeps the alternate stack only where the parent's stack goes on being used.
+  if ((request.flags & CLONE_VFORK) != 0) {
+    child->altstack_base = parent.altstack_base;
+    child->altstack_size = parent.altstack_size;
+    child->altstack_flags = parent.altstack_flags;
+  }
+  if ((request.flags & CLONE_SIGHAND) != 0) {
+    child->actions = parent.actions;
+    child->actions->references.fetch_add(1);
+  } else {
+    child->actions = actions_create(parent.actions);
+  }
+  if ((request.flags & CLONE_FILES) != 0) {
+    child->descriptors = parent.descriptors;
+    child->descriptors->references.fetch_add(1);
+  } else {
+    child->descriptors = descriptors_create(*parent.descriptors);
+  }
+  if (child->actions == nullptr || child->descriptors == nullptr) {
+    release_task(*child);
+    thread_release(child);
+    return nullptr;
+  }
+  process_thread_count_add(1);
+  return child;
+}
+
+long clone_sharing_memory(Thread& parent, Regs& regs, const CloneRequest& request, std::uint64_t mask) {
+  Thread* const child = prepare_child(parent, regs, request, mask);
+  if (child == nullptr) return -12;
+  const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1],
+                                     request.arguments[2], request.arguments[3], request.arguments[4], child);
+  const bool child_is_done = is_error(result) || (request.flags & CLONE_VFORK) != 0;
+  if (child_is_done && __atomic_load_n(&child->state, __ATOMIC_ACQUIRE) == ThreadState::kLive) {
+    release_task(*child);
+    process_thread_count_add(-1);
+    thread_release(child);
+  }
+  return result;
+}
+
+long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& request) {
+  LockGuard fork_guard(g_process.fork_lock);
+  LockGuard brk_guard(g_process.brk_lock);
+  LockGuard action_guard(thread.actions->lock);
+  patcher_before_fork();
+  const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1],
+                                     request.arguments[2], request.arguments[3], request.arguments[4], nullptr);
+  if (result != 0) {
+    patcher_after_fork_in_parent();
+    return result;
+  }
+  thread.tid = static_cast<std::int32_t>(host_call(SYS_gettid));
+  sud_arm();
+  threads_after_fork(&thread);
+  patcher_after_fork_in_child();
+  // A copied descriptor table is this process's own from now on, unless CLONE_FILES.
+  if (request.stack_top != 0) regs.rsp = request.stack_top;
+  return 0;
+}
+
+long clone_task(Thread& thread, Regs& regs, const CloneRequest& request) {
+  const std::uint64_t mask = block_signals();
+  if (thread.pending_count != 0) return kRestartCall;  // delivery restores the mask
+  const long result = (request.flags & CLONE_VM) != 0 ? clone_sharing_memory(thread, regs, request, mask)
+                                                      : clone_copying_memory(thread, regs, request);
+  if (thread.pending_count == 0) restore_signals(mask);
+  return result;
+}
+
+}  // namespace
+
+DescriptorState* descriptors_create(const DescriptorState& copied_from) {
+  for (DescriptorState& state : g_descriptor_tables) {
+    std::uint32_t unused = 0;
+    if (!state.references.compare_exchange_strong(unused, 1)) continue;
+    state.runtime_fd = copied_from.runtime_fd;
+    state.trace_fd = copied_from.trace_fd;
+    return &state;
+  }
+  return nullptr;
+}
+
+void release_task(Thread& thread) {
+  if (thread.actions != nullptr) actions_release(thread.actions);
+  if (thread.descriptors != nullptr) thread.descriptors->references.fetch_sub(1);
+}
+
+long sys_fork(Thread& thread, Regs& regs) {
+  return clone_task(thread, regs, {17, 0, SYS_clone, {17, 0, 0, 0, 0}});
+}
+
+long sys_vfork(Thread& thread, Regs& regs) {
+  constexpr long flags = CLONE_VM | CLONE_VFORK | 17;
+  return clone_task(thread, regs, {flags, 0, SYS_clone, {flags, 0, 0, 0, 0}});
+}
+
+long sys_clone(Thread& thread, Regs& regs) {
+  CloneRequest request{regs.rdi, regs.rsi, SYS_clone, {}};
+  request.arguments[0] = static_cast<long>(regs.rdi);
+  request.arguments[2] = static_cast<long>(regs.rdx);
+  request.arguments[3] = static_cast<long>(regs.r10);
+  request.arguments[4] = static_cast<long>(regs.r8);
+  return clone_task(thread, regs, request);
+}
+
+long sys_clone3(Thread& thread, Regs& regs) {
+  union {
+    clone_args fields;
+    std::uint8_t bytes[256];
+  } copy{};
+  const std::uint64_t size = regs.rsi;
+  if (size < CLONE_ARGS_SIZE_VER0) return -22;
+  if (size > sizeof(copy)) return -7;
+  if (const long error = copy_from_guest(copy.bytes, guest(regs.rdi), size); error != 0) return error;
+  if ((copy.fields.stack == 0) != (copy.fields.stack_size == 0)) return -22;
+  CloneRequest request{copy.fields.flags, 0, SYS_clone3, {}};
+  if (copy.fields.stack != 0) request.stack_top = copy.fields.stack + copy.fields.stack_size;
+  copy.fields.stack = copy.fields.stack_size = 0;
+  request.arguments[0] = reinterpret_cast<long>(copy.bytes);
+  request.arguments[1] = static_cast<long>(size);
+  return clone_task(thread, regs, request);
+}
+
+long sys_exit(Thread& thread, Regs& regs) {
+  block_signals();
+  process_thread_count_add(-1);
+  release_task(thread);
+  casemate_exit_thread(&thread.state, static_cast<int>(regs.rdi));
+}
+
+long sys_exit_group(Thread&, Regs& regs) {
+  // A vfork child's block is freed by its parent; everybody else's goes with the address space.
+  for (;;) host_call(SYS_exit_group, static_cast<long>(regs.rdi));
+}
+
+}  // namespace casemate::runtime
+
+void casemate_child_start(casemate::runtime::Thread* thread) {
+  using namespace casemate::runtime;
+  host_call(SYS_arch_prctl, 0x1001, reinterpret_cast<long>(thread));  // ARCH_SET_GS
+  thread->tid = static_cast<std::int32_t>(host_call(SYS_gettid));
+  signals_arm_thread(*thread);
+  sud_arm();
+  restore_signals(thread->start_mask);
+}

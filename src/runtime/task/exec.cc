@@ -1,0 +1,325 @@
+// execve of the program = checks here, a LaunchState in a memfd, then a real execve of the runtime's own image with the
+// program's argv and environment, which the new image runs on. docs/development/plan-runtime.md, "Exec".
+//
+// What a hostile host can do here -> what we answer
+//  - change files between our checks and the load in the new image -> the new image parses everything again and refuses
+#include "runtime/task/exec.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "runtime/boot/launch_state.h"
+#include "runtime/files/views.h"
+#include "runtime/intercept/dispatch.h"
+#include "runtime/intercept/line.h"
+#include "runtime/intercept/process.h"
+#include "runtime/loader/elf_file.h"
+#include "runtime/loader/load.h"
+#include "runtime/loader/script.h"
+#include "runtime/memory/guest.h"
+#include "runtime/signal/signals.h"
+#include "runtime/task/tasks.h"
+
+namespace casemate::runtime {
+namespace {
+
+inline constexpr long kEacces = -13, kE2Big = -7, kEloop = -40, kEnoent = -2, kEnoexec = -8, kEperm = -1;
+inline constexpr std::uint64_t kAtExecveCheck = 0x10000;
+inline constexpr std::size_t kMaxPath = 4096;
+inline constexpr std::size_t kMaxArguments = 1 << 20;
+
+// Working memory of one exec, from mmap: stacks are small, and several tasks may exec at once.
+struct ExecMemory {
+  LaunchState state;
+  std::byte scratch[kLoadScratchSize];
+  char path[kMaxPath];                                      // of the file being looked at
+  char script_paths[kMaxScriptDepth + 1][kMaxPath];         // argv entries that scripts insert
+  char interpreters[kMaxScriptDepth + 1][kScriptHeadSize];
+  char arguments[kMaxScriptDepth + 1][kScriptHeadSize];
+};
+
+// argv under construction: inserted entries first, then the program's own from `rest`.
+struct Arguments {
+  const char* inserted[2 * (kMaxScriptDepth + 1) + 1];
+  unsigned count;
+  bool replaces_first;
+};
+
+class Descriptor {
+ public:
+  explicit Descriptor(long fd) : fd_(fd) {}
+  ~Descriptor() { reset(-1); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  void reset(long fd) {
+    if (fd_ >= 0) host_call(SYS_close, fd_);
+    fd_ = fd;
+  }
+  long get() const { return fd_; }
+
+ private:
+  long fd_;
+};
+
+long open_program(int directory, const char* path, std::uint64_t flags) {
+  if (path[0] == 0 && (flags & AT_EMPTY_PATH) != 0) {
+    Line link;
+    link.text("/proc/self/fd/").number(directory);
+    const long reopened = host_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(link.c_str()), O_RDONLY | O_CLOEXEC);
+    if (!is_error(reopened)) return reopened;
+    return host_call(SYS_fcntl, directory, F_DUPFD_CLOEXEC, 0);
+  }
+  if (view_of(path) == View::kExe) path = g_process.exe_path;
+  const long nofollow = (flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
+  const long fd = host_call(SYS_openat, directory, reinterpret_cast<long>(path),
+                            O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | nofollow);
+  return fd == -6 ? kEacces : fd;  // ENXIO: a socket or a device without driver
+}
+
+// Everything about the file except its contents.
+long check_executable(long fd) {
+  struct stat status;
+  if (const long error = host_call(SYS_fstat, fd, reinterpret_cast<long>(&status)); error != 0) return error;
+  if (!S_ISREG(status.st_mode)) return kEacces;
+  const long empty = reinterpret_cast<long>("");
+  const long checked = host_call(SYS_execveat, fd, empty, 0, 0, AT_EMPTY_PATH | kAtExecveCheck);
+  if (checked != -22 && checked != 0) return checked;  // EINVAL: Linux < 6.14
+  if (const long error = host_call(SYS_faccessat2, fd, empty, 1, AT_EMPTY_PATH | AT_EACCESS); error != 0) return error;
+  // Gaining privileges through the file would go to the runtime's image instead: refuse rather than run without.
+  const auto user = static_cast<std::uint32_t>(host_call(SYS_geteuid));
+  const auto group = static_cast<std::uint32_t>(host_call(SYS_getegid));
+  const bool sets_user = (status.st_mode & S_ISUID) != 0 && status.st_uid != user;
+  const bool sets_group = (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0 && status.st_gid != group;
+  return sets_user || sets_group ? kEperm : 0;
+}
+
+void copy_text(char* to, const char* from, std::size_t capacity) {
+  std::size_t i = 0;
+  for (; i + 1 < capacity && from[i] != 0; ++i) to[i] = from[i];
+  to[i] = 0;
+}
+
+void copy_bytes(char* to, std::span<const std::byte> from) {
+  std::size_t i = 0;
+  for (; i < from.size() && i + 1 < kScriptHeadSize; ++i) to[i] = static_cast<char>(from[i]);
+  to[i] = 0;
+}
+
+long check_interpreter(ExecMemory& memory, const ElfFile& program) {
+  if (!has_interpreter(program.plan)) return 0;
+  std::span<std::byte> path(reinterpret_cast<std::byte*>(memory.path), kMaxPath);
+  if (const LoadFailure failure = read_interpreter_path(program, path); failed(failure)) return -failure.error_number;
+  const Descriptor fd(open_program(AT_FDCWD, memory.path, 0));
+  if (is_error(fd.get())) return fd.get();
+  if (const long error = check_executable(fd.get()); error != 0) return error;
+  ElfFile interpreter;
+  interpreter.fd = static_cast<int>(fd.get());
+  interpreter.scratch = memory.scratch;
+  LoadFailure failure = read_head(interpreter, ImageRole::kInterpreter);
+  if (!failed(failure)) failure = read_plan(interpreter, ImageRole::kInterpreter);
+  release_elf(interpreter);
+  return failed(failure) ? -failure.error_number : 0;
+}
+
+// Puts interpreter and argument of a script before what is there already.
+void insert_script(Arguments& arguments, const char* script, const char* interpreter, const char* argument) {
+  const unsigned added = argument[0] != 0 ? 2 : 1;
+  if (!arguments.replaces_first) {
+    arguments.inserted[0] = script;
+    arguments.count = 1;
+    arguments.replaces_first = true;
+  } else {
+    arguments.inserted[0] = script;
+  }
+  for (unsigned i = arguments.count; i > 0; --i) arguments.inserted[i - 1 + added] = arguments.inserted[i - 1];
+  arguments.inserted[0] = interpreter;
+  if (added == 2) arguments.inserted[1] = argument;
+  arguments.count += added;
+}
+
+// Follows scripts to the ELF file. On success `program` is open on it and memory.state.exec_path names the original.
+long resolve(ExecMemory& memory, Descriptor& program, Arguments& arguments, const char* name) {
+  for (unsigned depth = 0;; ++depth) {
+    if (const long error = check_executable(program.get()); error != 0) return error;
+    ElfFile file;
+    file.fd = static_cast<int>(program.get());
+    file.scratch = memory.scratch;
+    if (const LoadFailure failure = read_head(file, ImageRole::kProgram); failed(failure)) return -failure.error_number;
+    const std::span<const std::byte> head(memory.scratch, file.head_size);
+    if (!is_script(head)) {
+      const LoadFailure failure = read_plan(file, ImageRole::kProgram);
+      if (failed(failure)) return -failure.error_number;
+      const long error = check_interpreter(memory, file);
+      release_elf(file);
+      return error;
+    }
+    if (depth == kMaxScriptDepth) return kEloop;
+    ScriptLine line;
+    if (parse_script_line(head, line) != LoadError::kNone) return kEnoexec;
+    copy_bytes(memory.interpreters[depth], line.interpreter);
+    memory.arguments[depth][0] = 0;
+    if (line.argument.data() != nullptr) copy_bytes(memory.arguments[depth], line.argument);
+    copy_text(memory.script_paths[depth], name, kMaxPath);
+    insert_script(arguments, memory.script_paths[depth], memory.interpreters[depth], memory.arguments[depth]);
+    name = memory.interpreters[depth];
+    const long fd = open_program(AT_FDCWD, name, 0);
+    if (is_error(fd)) return fd;
+    program.reset(fd);
+  }
+}
+
+void set_comm(LaunchState& state) {
+  const char* base = state.exec_path;
+  for (const char* at = state.exec_path; *at != 0; ++at) {
+    if (*at == '/') base = at + 1;
+  }
+  copy_text(state.comm, base, sizeof(state.comm));
+}
+
+// Two neighbouring descriptors, the runtime's image at the returned number and the state behind it, both inherited.
+long place_descriptors(const Thread& thread, long state_fd, long& placed_state) {
+  long low = thread.descriptors->runtime_fd & ~15;
+  for (unsigned attempt = 0; attempt < 64; ++attempt) {
+    const long runtime = host_call(SYS_fcntl, thread.descriptors->runtime_fd, F_DUPFD, low);
+    if (is_error(runtime)) {
+      if (low == 3) return runtime;
+      low = 3;  // RLIMIT_NOFILE is below our window now
+      continue;
+    }
+    placed_state = host_call(SYS_fcntl, state_fd, F_DUPFD, runtime + 1);
+    if (placed_state == runtime + 1) return runtime;
+    if (!is_error(placed_state)) host_call(SYS_close, placed_state);
+    host_call(SYS_close, runtime);
+    low = runtime + 1;
+  }
+  return -24;
+}
+
+void fill_state(const Thread& thread, LaunchState& state, long program_fd) {
+  state.magic = kLaunchMagic;
+  state.version = kLaunchVersion;
+  state.program_fd = static_cast<std::int32_t>(program_fd);
+  state.trace_mode = g_process.trace_mode;
+  state.trace_fd = thread.descriptors->trace_fd;
+  state.flags = g_process.launch_flags & ~kLaunchFirst;
+  state.ignored_runtime_signals = static_cast<std::uint32_t>(signals_before_exec(const_cast<Thread&>(thread)));
+  state.diagnostics_fd = -1;
+  __builtin_memcpy(state.warned, g_process.warned, sizeof(state.warned));
+  set_comm(state);
+}
+
+// The point of no return. Returns only on failure.
+long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint64_t argv, std::uint64_t envp) {
+  const Descriptor inherited(host_call(SYS_fcntl, program_fd, F_DUPFD, thread.descriptors->runtime_fd & ~15));
+  const long program = is_error(inherited.get()) ? host_call(SYS_fcntl, program_fd, F_DUPFD, 3) : inherited.get();
+  if (is_error(program)) return program;
+  fill_state(thread, memory.state, program);
+  const Descriptor state(host_call(SYS_memfd_create, reinterpret_cast<long>("casemate-launch"), 1));
+  if (is_error(state.get())) return state.get();
+  const long written = host_call(SYS_write, state.get(), reinterpret_cast<long>(&memory.state), sizeof(LaunchState));
+  if (written != static_cast<long>(sizeof(LaunchState))) return is_error(written) ? written : -12;
+  long placed_state = -1;
+  const Descriptor runtime(place_descriptors(thread, state.get(), placed_state));
+  if (is_error(runtime.get())) return runtime.get();
+  const Descriptor placed(placed_state);
+  if (thread.descriptors->trace_fd >= 0) host_call(SYS_fcntl, thread.descriptors->trace_fd, F_SETFD, 0);
+  const std::uint64_t arguments[6] = {static_cast<std::uint64_t>(runtime.get()), reinterpret_cast<std::uint64_t>(""),
+                                      argv, envp, AT_EMPTY_PATH, 0};
+  const long result = pass_arguments(SYS_execveat, arguments);
+  if (thread.descriptors->trace_fd >= 0) host_call(SYS_fcntl, thread.descriptors->trace_fd, F_SETFD, FD_CLOEXEC);
+  return result;
+}
+
+// The program's argv behind what scripts inserted. Null-terminated array in memory of its own (size in `bytes`).
+long build_argv(const Arguments& arguments, std::uint64_t argv, std::uint64_t& built, std::uint64_t& bytes) {
+  std::size_t count = 0;
+  if (argv != 0) {
+    for (;; ++count) {
+      std::uint64_t entry = 0;
+      if (count == kMaxArguments) return kE2Big;
+      // The first argv may be the runtime's own stack copy or program memory: both are readable through casemate_copy.
+      if (const long error = read_guest(entry, guest(argv + 8 * count)); error != 0) return error;
+      if (entry == 0) break;
+    }
+  }
+  bytes = 8 * (count + arguments.count + 1);
+  const long memory = host_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (is_error(memory)) return memory;
+  built = static_cast<std::uint64_t>(memory);
+  auto* out = reinterpret_cast<std::uint64_t*>(memory);
+  for (unsigned i = 0; i < arguments.count; ++i) *out++ = reinterpret_cast<std::uint64_t>(arguments.inserted[i]);
+  for (std::size_t i = 1; i < count; ++i) {
+    if (const long error = read_guest(*out++, guest(argv + 8 * i)); error != 0) return error;
+  }
+  *out = 0;
+  return 0;
+}
+
+long exec_opened(Thread& thread, ExecMemory& memory, long fd, const char* name, std::uint64_t argv,
+                 std::uint64_t envp) {
+  Descriptor program(fd);
+  if (is_error(fd)) return fd;
+  Arguments arguments{};
+  if (const long error = resolve(memory, program, arguments, name); error != 0) return error;
+  copy_text(memory.state.exec_path, name, sizeof(memory.state.exec_path));
+  if (!arguments.replaces_first) return enter_image(thread, memory, program.get(), argv, envp);
+  std::uint64_t built = 0, bytes = 0;
+  long result = build_argv(arguments, argv, built, bytes);
+  if (result == 0) result = enter_image(thread, memory, program.get(), built, envp);
+  if (built != 0) host_call(SYS_munmap, static_cast<long>(built), static_cast<long>(bytes));
+  return result;
+}
+
+ExecMemory* exec_memory() {
+  const long mapped = host_call(SYS_mmap, 0, sizeof(ExecMemory), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                                -1, 0);
+  return is_error(mapped) ? nullptr : reinterpret_cast<ExecMemory*>(mapped);
+}
+
+long exec_at(Thread& thread, int directory, GuestAddr path_address, std::uint64_t argv, std::uint64_t envp,
+             std::uint64_t flags) {
+  ExecMemory* const memory = exec_memory();
+  if (memory == nullptr) return -12;
+  // The name lives in state.exec_path's neighbour until the checks are done.
+  char* const name = memory->script_paths[kMaxScriptDepth];
+  long result = read_guest_string(name, kMaxPath, path_address);
+  if (result == 0 && (flags & AT_EMPTY_PATH) == 0) result = kEnoent;
+  if (!is_error(result)) {
+    const long fd = open_program(directory, name, flags);
+    if (directory != AT_FDCWD && name[0] != '/') {
+      // As the kernel names it: /dev/fd/N or /dev/fd/N/path.
+      Line prefix;
+      prefix.text("/dev/fd/").number(directory);
+      if (name[0] != 0) prefix.text("/").text(name);
+      copy_text(name, prefix.c_str(), kMaxPath);
+    }
+    result = exec_opened(thread, *memory, fd, name, argv, envp);
+  }
+  host_call(SYS_munmap, reinterpret_cast<long>(memory), sizeof(ExecMemory));
+  return result;
+}
+
+}  // namespace
+
+long exec_script_at_start(Thread& thread, const char* path, char** argv, char** envp) {
+  ExecMemory* const memory = exec_memory();
+  if (memory == nullptr) return -12;
+  const long fd = open_program(AT_FDCWD, path, 0);
+  return exec_opened(thread, *memory, fd, path, reinterpret_cast<std::uint64_t>(argv),
+                     reinterpret_cast<std::uint64_t>(envp));
+}
+
+long sys_execve(Thread& thread, Regs& regs) {
+  return exec_at(thread, AT_FDCWD, guest(regs.rdi), regs.rsi, regs.rdx, 0);
+}
+
+long sys_execveat(Thread& thread, Regs& regs) {
+  if ((regs.r8 & ~std::uint64_t{AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | kAtExecveCheck}) != 0) return -22;
+  if ((regs.r8 & kAtExecveCheck) != 0) return pass_through(thread, regs);
+  return exec_at(thread, static_cast<int>(regs.rdi), guest(regs.rsi), regs.rdx, regs.r10, regs.r8);
+}
+
+}  // namespace casemate::runtime

@@ -1,0 +1,16 @@
+// Tasks (threads and processes) of the program.
+#pragma once
+
+#include "runtime/intercept/process.h"
+#include "runtime/intercept/thread.h"
+
+extern "C" [[noreturn]] void casemate_exit_thread(casemate::runtime::ThreadState* state, int status);
+
+namespace casemate::runtime {
+
+// A copy for a child with a descriptor table of its own; null when 64 vfork children live at once.
+DescriptorState* descriptors_create(const DescriptorState& copied_from);
+// Drops a task's references to shared tables.
+void release_task(Thread& thread);
+
+}  // namespace casemate::runtime
