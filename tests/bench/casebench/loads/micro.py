@@ -1,0 +1,88 @@
+"""Micro-benchmarks: programs of ../micro that measure themselves and print one figure."""
+
+from ..launch import number_of, run_program
+from ..model import LOWER, Load, Metric
+
+SYSCALLS = (
+    ("getppid", "getppid"),
+    ("getpid", "getpid through syscall()"),
+    ("read_zero", "read 1 byte of /dev/zero"),
+    ("write_null", "write 1 byte to /dev/null"),
+    ("pread_4k", "pread 4 KiB from a cached file"),
+    ("clock_gettime", "clock_gettime, raw call"),
+    ("futex_wake", "futex wake, nobody waits"),
+    ("poll", "poll one descriptor"),
+    ("stat", "stat a path"),
+    ("open_close", "open and close a file"),
+    ("mmap_munmap", "mmap and munmap a page"),
+)
+PROCESSES = (
+    ("thread", "thread: create and join"),
+    ("fork_exit", "fork, exit, wait"),
+    ("fork_exit_64m", "the same, parent with 64 MiB"),
+    ("fork_exec", "fork, exec /bin/true, wait"),
+    ("vfork_exec", "vfork, exec /bin/true, wait"),
+    ("spawn", "posix_spawn /bin/true, wait"),
+)
+SIGNALS = (
+    ("self", "signal to oneself with handler"),
+    ("segv", "SIGSEGV, handler moves RIP"),
+    ("mask", "block and unblock a signal"),
+)
+EXCHANGES = (
+    ("pipe_processes", "pipe ping-pong, processes"),
+    ("pipe_threads", "pipe ping-pong, threads"),
+    ("unix_processes", "unix socket ping-pong, processes"),
+    ("unix_threads", "unix socket ping-pong, threads"),
+    ("futex_processes", "shared futex ping-pong, processes"),
+)
+COMPUTE = (
+    ("integer", "integer kernel (sieve, hash, sort)"),
+    ("float", "floating point kernel"),
+    ("page_faults", "first touch of 32 MiB"),
+)
+PYTHON_LOOP = """
+import time
+def work():
+    total, table = 0, {}
+    for i in range(200000):
+        total = (total * 31 + i) % 1000003
+        table[total & 1023] = table.get(total & 1023, 0) + 1
+    return total
+best = None
+end = time.perf_counter() + SECONDS
+runs = 0
+while runs < 5 or time.perf_counter() < end:
+    start = time.perf_counter()
+    work()
+    taken = time.perf_counter() - start
+    best = taken if best is None else min(best, taken)
+    runs += 1
+print(best * 1000)
+"""
+
+
+def program_load(group, program, case, title, unit, divisor=1.0, modes=("native", "casemate", "runsc"), seconds=0.4):
+    name = f"{group}.{case}"
+
+    def measure(context, mode):
+        output = run_program(mode, [context.binary(program), case, str(context.seconds(seconds))], timeout=90)
+        return {name: number_of(output) / divisor}
+
+    return Load(name, (Metric(name, title, unit, LOWER),), measure, modes)
+
+
+def measure_python(context, mode):
+    program = PYTHON_LOOP.replace("SECONDS", str(context.seconds(1.5)))
+    return {"cpu.python": number_of(run_program(mode, ["/usr/bin/python3", "-c", program], timeout=90))}
+
+
+LOADS = (
+    *(program_load("syscall", "syscalls", case, title, "ns", modes=("native", "casemate", "trapped", "runsc"))
+      for case, title in SYSCALLS),
+    *(program_load("process", "processes", case, title, "us", 1e3, seconds=0.6) for case, title in PROCESSES),
+    *(program_load("signal", "signals", case, title, "ns") for case, title in SIGNALS),
+    *(program_load("exchange", "pingpong", case, title, "ns") for case, title in EXCHANGES),
+    *(program_load("cpu", "compute", case, title, "ms", seconds=1.5) for case, title in COMPUTE),
+    Load("cpu.python", (Metric("cpu.python", "python3 loop with dict", "ms"),), measure_python),
+)

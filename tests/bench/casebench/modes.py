@@ -1,0 +1,114 @@
+"""Ways to start a measured program: natively, under Casemate (patched, trapped, the non-PIE runtime) and under gVisor.
+
+A mode turns a command into the command that runs it there. Whether a mode can run at all on this machine is found out
+once, by running /bin/true in it; when it cannot, the reason is kept and printed with every table.
+"""
+
+import os
+import re
+import subprocess
+
+from .model import find_program, last_line
+
+PROBE_SECONDS = 20
+
+
+class Mode:
+    """One way to run. `slow` modes get smaller loads where a load counts requests instead of seconds."""
+
+    def __init__(self, name, title, prefix, slow=False, peer=False, reason=""):
+        self.name = name
+        self.title = title
+        self.prefix = prefix
+        self.slow = slow
+        self.peer = peer
+        self.reason = reason  # why it cannot run; empty when it can
+
+    @property
+    def available(self):
+        return not self.reason
+
+    def command(self, argv, user=None):
+        """The command line for `argv`, run as `user` (a name) when we are root.
+
+        The user is changed by setpriv in front of a runtime of ours, but inside a gVisor sandbox: starting the sandbox
+        itself needs root.
+        """
+        as_user = []
+        if user and os.geteuid() == 0:
+            as_user = [find_program("setpriv"), f"--reuid={user}", f"--regid={primary_group(user)}", "--init-groups"]
+        if self.peer:
+            return self.prefix + as_user + list(argv)
+        return as_user + self.prefix + list(argv)
+
+
+def primary_group(user):
+    import pwd
+
+    return str(pwd.getpwnam(user).pw_gid)
+
+
+def probe(prefix, argv=("/bin/true",)):
+    """Returns why `prefix` cannot run a program here, or an empty text."""
+    try:
+        done = subprocess.run(prefix + list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=PROBE_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"/bin/true did not end within {PROBE_SECONDS} s"
+    except OSError as error:
+        return str(error)
+    if done.returncode == 0:
+        return ""
+    return f"exit code {done.returncode}: {last_line(done.stderr)}"
+
+
+def casemate_mode(name, title, executable, options):
+    prefix = [executable, "run", *options, "--"]
+    if not os.access(executable, os.X_OK):
+        return Mode(name, title, prefix, reason=f"{executable} is not built")
+    return Mode(name, title, prefix, reason=probe(prefix))
+
+
+def nopie_mode(executable):
+    """The runtime linked at a fixed address, if the build has it beside the normal one."""
+    runtime = os.path.join(os.path.dirname(executable), "casemate-runtime-nopie")
+    if not os.access(runtime, os.X_OK):
+        return Mode("nopie", "Casemate, non-PIE runtime", [], reason="casemate-runtime-nopie is not built")
+    return casemate_mode("nopie", "Casemate, non-PIE runtime", executable, ["--runtime", runtime])
+
+
+def runsc_mode(platforms):
+    """gVisor through `runsc do`: rootless needs no iptables, the host network makes servers reachable on loopback."""
+    title = "gVisor"
+    runsc = find_program("runsc")
+    if not runsc:
+        return Mode("runsc", title, [], peer=True, reason="runsc is not installed (Debian package runsc)")
+    reasons = []
+    for platform in platforms:
+        prefix = [runsc, "--rootless", "--network=host", "--ignore-cgroups", f"--platform={platform}", "do",
+                  "-force-overlay=false"]
+        reason = probe(prefix)
+        if not reason:
+            version = subprocess.run([runsc, "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
+            found = re.search(r"version (\S+)", version)
+            title = f"gVisor runsc {found.group(1) if found else ''} ({platform})"
+            if reasons:
+                title += "; " + "; ".join(reasons)
+            return Mode("runsc", title, prefix, slow=True, peer=True)
+        reasons.append(f"{platform}: {reason}")
+    return Mode("runsc", title, [], slow=True, peer=True, reason="; ".join(reasons))
+
+
+def all_modes(executable, platforms, wanted):
+    """All modes by name; those not in `wanted` are not probed."""
+    makers = {
+        "native": lambda: Mode("native", "native", []),
+        "casemate": lambda: casemate_mode("casemate", "Casemate", executable, []),
+        "trapped": lambda: casemate_mode("trapped", "Casemate, no patching", executable, ["--no-patching"]),
+        "nopie": lambda: nopie_mode(executable),
+        "runsc": lambda: runsc_mode(platforms),
+    }
+    modes = {}
+    for name, make in makers.items():
+        modes[name] = make() if name in wanted else Mode(name, name, [], reason="not asked for")
+    return modes

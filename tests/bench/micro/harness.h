@@ -1,0 +1,104 @@
+// Shared measuring loop of the micro-benchmarks.
+//
+// A benchmark is an operation that repeats itself `count` times. The loop first finds a batch that lasts about a
+// millisecond (which also warms caches and gives a lazily patching runtime the calls it waits for), then runs batches
+// for the wished time and prints the median cost of one operation in nanoseconds: a batch that a neighbour on the
+// machine disturbed does not move a median.
+//
+// Measured programs are plain C without any header of Casemate: they are what a user would run.
+#ifndef CASEMATE_BENCH_HARNESS_H
+#define CASEMATE_BENCH_HARNESS_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef void (*Operation)(void* state, long count);
+
+enum { kMaxBatches = 4096, kMinBatches = 5 };
+
+__attribute__((noreturn, unused)) static void die(const char* what) {
+  fprintf(stderr, "%s: %s\n", what, strerror(errno));
+  exit(1);
+}
+
+__attribute__((unused)) static double now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
+__attribute__((unused)) static int compare_doubles(const void* left, const void* right) {
+  const double a = *(const double*)left;
+  const double b = *(const double*)right;
+  return (a > b) - (a < b);
+}
+
+__attribute__((unused)) static double median_of(double* values, int count) {
+  qsort(values, (size_t)count, sizeof(values[0]), compare_doubles);
+  return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+// Returns the time of one batch in nanoseconds.
+__attribute__((unused)) static double time_batch(Operation operation, void* state, long count) {
+  const double start = now_ns();
+  operation(state, count);
+  return now_ns() - start;
+}
+
+// Returns the median cost of one operation in nanoseconds, measured for about `seconds`.
+__attribute__((unused)) static double cost_of(Operation operation, void* state, double seconds) {
+  static double costs[kMaxBatches];
+  long count = 1;
+  double warm_up = 0;
+  while (warm_up < 2e7) {
+    const double batch = time_batch(operation, state, count);
+    warm_up += batch;
+    if (batch < 1e6) count *= 2;
+  }
+  const double end = now_ns() + seconds * 1e9;
+  int batches = 0;
+  while (batches < kMaxBatches && (batches < kMinBatches || now_ns() < end)) {
+    costs[batches++] = time_batch(operation, state, count) / (double)count;
+  }
+  return median_of(costs, batches);
+}
+
+// Keeps the process and everything it starts on the processor it runs on now, so that a ping-pong measures the calls
+// and the switch and not the placement the scheduler happened to choose.
+__attribute__((unused)) static void stay_on_this_processor(void) {
+  const int processor = sched_getcpu();
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor < 0 ? 0 : processor, &set);
+  sched_setaffinity(0, sizeof(set), &set);
+}
+
+struct Case {
+  const char* name;
+  void (*setup)(void);
+  Operation operation;
+};
+
+// Runs the case named by argv[1] for argv[2] seconds and prints its cost.
+__attribute__((unused)) static int run_case(const struct Case* cases, size_t case_count, int argc, char** argv) {
+  for (size_t i = 0; argc >= 2 && i < case_count; ++i) {
+    if (strcmp(cases[i].name, argv[1]) != 0) continue;
+    if (cases[i].setup) cases[i].setup();
+    printf("%.1f\n", cost_of(cases[i].operation, NULL, argc >= 3 ? atof(argv[2]) : 0.2));
+    return 0;
+  }
+  fprintf(stderr, "usage: %s CASE [SECONDS], CASE one of:", argv[0]);
+  for (size_t i = 0; i < case_count; ++i) fprintf(stderr, " %s", cases[i].name);
+  fprintf(stderr, "\n");
+  return 2;
+}
+
+#endif  // CASEMATE_BENCH_HARNESS_H
