@@ -63,7 +63,7 @@ class Builder {
  public:
   Builder() : table_(g_tables[1 - g_published.load(std::memory_order_relaxed)]) {
     table_.count = 0;
-    const std::size_t wanted = published().count + 4;
+    const std::size_t wanted = 2 * published().count + 8;  // protect may fill every gap
     if (table_.capacity < wanted) grow(wanted);
   }
 
@@ -88,7 +88,7 @@ class Builder {
   }
 
   void grow(std::size_t wanted) {
-    const std::size_t size = (wanted * 2 * sizeof(CodeMapping) + kPage - 1) & ~(kPage - 1);
+    const std::size_t size = (wanted * sizeof(CodeMapping) + kPage - 1) & ~(kPage - 1);
     const long mapped = host_call(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE,
                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (is_error(mapped)) return;
