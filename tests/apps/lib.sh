@@ -6,6 +6,7 @@
 #   start NAME PROGRAM ARGS...      the same as a background server; output in $WORK/NAME.log, pid in ${pid[NAME]}
 #   stop NAME [SIGNAL]              asks it to end (default TERM), waits, prints "NAME ended with STATUS"
 #   wait_for SECONDS COMMAND...     until COMMAND succeeds; fails the case otherwise
+#   at_exit                         defined by a case: called at its end, however it ends
 #   free_port                       prints a TCP port of 127.0.0.1 that was free a moment ago
 set -euo pipefail
 shopt -s inherit_errexit
@@ -54,6 +55,9 @@ free_port() {
 cleanup() {
   local status=$? name
   trap - EXIT
+  if declare -F at_exit >/dev/null; then
+    at_exit >/dev/null 2>&1 || true
+  fi
   for name in "${!pid[@]}"; do
     kill -KILL "${pid[$name]}" 2>/dev/null || true
     if [ "$status" -ne 0 ] && [ -f "$WORK/$name.log" ]; then

@@ -8,7 +8,7 @@ ALTER TABLE numbers ADD INDEX by_t(t), ADD COLUMN c INT DEFAULT 7;
 SELECT n FROM numbers WHERE t = MD5(4711);
 SET sort_buffer_size = 32768;
 SELECT t FROM aria ORDER BY t DESC LIMIT 3;
-SELECT COUNT(*) FROM aria a JOIN myisam m USING (n) WHERE a.t < 'a';
+SELECT COUNT(*) FROM aria a JOIN myisam m USING (n) WHERE a.n < 200;
 START TRANSACTION;
 DELETE FROM numbers WHERE n < 40000;
 ROLLBACK;

@@ -24,7 +24,8 @@ BEGIN
   END LOOP;
 END $$;
 SELECT count(*) FROM numbers;
-SELECT lo_get(lo_from_bytea(0, 'large object'));
+SELECT lo_from_bytea(12345, 'large object');
+SELECT convert_from(lo_get(12345), 'UTF8');
 VACUUM FULL numbers;
 SELECT pg_advisory_lock(1), pg_try_advisory_lock(1);
 SET statement_timeout = '100ms';
