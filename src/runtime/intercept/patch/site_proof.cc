@@ -2,7 +2,7 @@
 
 #include "runtime/intercept/patch/decoder.h"
 #include "runtime/intercept/patch/function_bounds.h"
-#include "runtime/memory/guest.h"
+#include "runtime/intercept/patch/patch_table.h"
 
 namespace casemate::runtime {
 namespace {
@@ -29,7 +29,7 @@ class CodeReader {
     base_ = address;
     size_ = address < end_ ? end_ - address : 0;
     if (size_ > sizeof(buffer_)) size_ = sizeof(buffer_);
-    if (size_ != 0 && copy_from_guest(buffer_, guest(address), size_) != 0) size_ = 0;
+    if (size_ != 0 && copy_original_code(buffer_, address, size_) != 0) size_ = 0;
   }
 
   std::uint64_t end_, base_ = 0;
@@ -85,7 +85,7 @@ class Streams {
  public:
   bool read(std::uint64_t start, std::uint64_t site) {
     size_ = site - start;
-    return copy_from_guest(bytes_, guest(start), size_ + 2) == 0 && bytes_[size_] == 0x0f && bytes_[size_ + 1] == 0x05;
+    return copy_original_code(bytes_, start, size_ + 2) == 0 && bytes_[size_] == 0x0f && bytes_[size_ + 1] == 0x05;
   }
 
   void follow_all() {
