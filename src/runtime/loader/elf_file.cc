@@ -87,6 +87,8 @@ LoadFailure read_interpreter_path(const ElfFile& file, std::span<std::byte> path
   if (is_error(count)) return failure_from_call(LoadError::kSystemRefused, ImageRole::kProgram, count);
   if (static_cast<std::size_t>(count) != size)
     return failure_of(LoadError::kInterpreterPathTruncated, ImageRole::kProgram);
+  // Linux resolves an empty interpreter path to the working directory, and so answers EACCES instead of ENOENT.
+  if (path[0] == std::byte{0}) path[0] = std::byte{'.'};
   const LoadError error = check_interpreter_path(path.first(size));
   return error == LoadError::kNone ? LoadFailure{} : failure_of(error, ImageRole::kProgram);
 }

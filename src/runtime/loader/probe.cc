@@ -129,7 +129,8 @@ ExecProbe probe_script(const ElfFile& file) {
   if (error != LoadError::kNone) return probe_failed(failure_of(error, ImageRole::kProgram));
   ExecProbe probe = {.kind = ProbeKind::kScript, .failure = {}};
   if (line.argument.data() != nullptr) probe.argument = terminate(file.scratch, line.argument);
-  probe.interpreter = line.interpreter.empty() ? "" : terminate(file.scratch, line.interpreter);
+  // Linux resolves an empty interpreter path to the working directory, and so answers EACCES instead of ENOENT.
+  probe.interpreter = line.interpreter.empty() ? "." : terminate(file.scratch, line.interpreter);
   return probe;
 }
 

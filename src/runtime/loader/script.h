@@ -16,8 +16,8 @@ inline constexpr std::size_t kScriptHeadSize = 256;
 inline constexpr unsigned kMaxScriptDepth = 5;
 
 struct ScriptLine {
-  // Views into the parsed bytes, without NUL. An empty path is possible ("#!" followed by NUL) and does not exist as
-  // file.
+  // Views into the parsed bytes, without NUL. An empty path is possible ("#!" followed by NUL); Linux
+  // takes it for the working directory.
   std::span<const std::byte> interpreter;
   std::span<const std::byte> argument;  // data() is null: none. May contain white space; trailing white space is cut.
 };

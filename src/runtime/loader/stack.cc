@@ -9,8 +9,8 @@
 
 namespace casemate::runtime {
 
-InitialStack read_initial_stack(std::uint64_t* stack_pointer) {
-  InitialStack stack = {};
+EntryStack read_entry_stack(std::uint64_t* stack_pointer) {
+  EntryStack stack = {};
   stack.argument_count = *stack_pointer;
   stack.arguments = reinterpret_cast<char**>(stack_pointer + 1);
   stack.environment = stack.arguments + stack.argument_count + 1;
@@ -20,14 +20,14 @@ InitialStack read_initial_stack(std::uint64_t* stack_pointer) {
   return stack;
 }
 
-AuxEntry* find_auxiliary(const InitialStack& stack, std::uint64_t type) {
+AuxEntry* find_auxiliary(const EntryStack& stack, std::uint64_t type) {
   for (AuxEntry* entry = stack.auxiliary; entry->type != AT_NULL; ++entry) {
     if (entry->type == type) return entry;
   }
   return nullptr;
 }
 
-AuxEdit describe_program(const InitialStack& stack, const LoadedProgram& loaded, std::uint64_t exec_path) {
+AuxEdit describe_program(const EntryStack& stack, const LoadedProgram& loaded, std::uint64_t exec_path) {
   AuxEntry* const exec_entry = find_auxiliary(stack, AT_EXECFN);
   if (exec_entry == nullptr) return AuxEdit::kEntryMissing;
   const AuxEntry values[] = {
@@ -42,7 +42,7 @@ AuxEdit describe_program(const InitialStack& stack, const LoadedProgram& loaded,
   return AuxEdit::kDone;
 }
 
-std::uint64_t stack_end(const InitialStack& stack) {
+std::uint64_t stack_end(const EntryStack& stack) {
   const AuxEntry* const entry = find_auxiliary(stack, AT_EXECFN);
   if (entry == nullptr) return 0;
   const char* end = reinterpret_cast<const char*>(entry->value);

@@ -1,0 +1,21 @@
+# Unit tests of the loader: pure parsers and the mapping code, each compared with the running kernel's own answers.
+casemate_unit_test(
+  loader_test
+  SOURCES
+    loader/elf.cc
+    loader/elf_file.cc
+    loader/image.cc
+    loader/load.cc
+    loader/load_error.cc
+    loader/probe.cc
+    loader/script.cc
+    loader/stack.cc
+    loader/testing/guest_copy.cc
+    loader/testing/support.cc
+    loader/elf_test.cc
+    loader/image_test.cc
+    loader/load_error_test.cc
+    loader/load_test.cc
+    loader/probe_test.cc
+    loader/script_test.cc
+    loader/stack_test.cc)
