@@ -23,10 +23,12 @@ class Bar:
 
 
 BARS = (
-    Bar("CPU-bound program", ("cpu.integer", "cpu.float", "cpu.python"), "ratio_at_most", 1.01, "at most 1.01 x native"),
+    Bar("CPU-bound program", ("cpu.integer", "cpu.float", "cpu.python"), "ratio_at_most", 1.01,
+        "at most 1.01 x native"),
     Bar("pass-through system call, steady state",
         ("syscall.getppid", "syscall.getpid", "syscall.read_zero", "syscall.write_null", "syscall.pread_4k",
-         "syscall.clock_gettime", "syscall.futex_wake", "syscall.poll"), "excess_at_most", 40, "at most native + 40 ns"),
+         "syscall.clock_gettime", "syscall.futex_wake", "syscall.poll"), "excess_at_most", 40,
+        "at most native + 40 ns"),
     Bar("Redis throughput", ("redis.*",), "ratio_at_least", 0.95, "at least 0.95 x native"),
     Bar("memcached throughput", ("memcached.*",), "ratio_at_least", 0.95, "at least 0.95 x native"),
     Bar("nginx throughput", ("nginx.*",), "ratio_at_least", 0.95, "at least 0.95 x native"),
@@ -74,15 +76,17 @@ def describe(rule, value, unit):
     return f"{value:.3f} x native"
 
 
-def judge(bar, row):
-    """One verdict: a dictionary for the JSON and the table."""
+def judge(bar, row, modes):
+    """One verdict: a dictionary for the JSON and the table. What Casemate could not run is not met, not unknown."""
     verdict = {"bar": bar.title, "must": bar.text, "metric": row["name"], "title": row["title"]}
     casemate = row["modes"].get("casemate", {})
     native = row["modes"].get("native", {})
     needs_native = bar.rule != "value_at_most"
-    if casemate.get("failure") or (needs_native and native.get("failure")):
-        return {**verdict, "verdict": NOT_MET if "samples" in native else UNKNOWN,
-                "found": casemate.get("failure") or native.get("failure")}
+    missing = modes["casemate"]["reason"]
+    if missing or (needs_native and native.get("failure")):
+        return {**verdict, "verdict": UNKNOWN, "found": missing or native["failure"]}
+    if casemate.get("failure"):
+        return {**verdict, "verdict": NOT_MET, "found": casemate["failure"]}
     if "samples" not in casemate or (needs_native and "samples" not in native):
         return {**verdict, "verdict": UNKNOWN, "found": ""}
     value = judged_value(bar.rule, casemate, native)
@@ -94,7 +98,7 @@ def judge(bar, row):
     return verdict
 
 
-def evaluate(rows):
+def evaluate(rows, modes):
     """Verdicts in the order of the bars; a bar none of whose metrics ran yields one that says so."""
     verdicts = []
     for bar in BARS:
@@ -102,5 +106,5 @@ def evaluate(rows):
         if not matching:
             verdicts.append({"bar": bar.title, "must": bar.text, "metric": "", "title": "", "verdict": UNKNOWN,
                              "found": "not part of this run"})
-        verdicts += [judge(bar, row) for row in matching]
+        verdicts += [judge(bar, row, modes) for row in matching]
     return verdicts

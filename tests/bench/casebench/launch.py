@@ -6,6 +6,7 @@ runner is a child subreaper, so that whatever a runtime leaves behind becomes ou
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 from .model import MeasurementFailed, last_line
 
 PR_SET_CHILD_SUBREAPER = 36
+TROUBLE = re.compile(r"FATAL|PANIC|ERROR|\[emerg\]|casemate(-runtime)?:", re.IGNORECASE)
 
 
 def become_subreaper():
@@ -70,7 +72,7 @@ def free_port():
 
 
 def run_program(mode, argv, timeout=60, user=None, cwd=None, env=None):
-    """Runs `argv` to its end in `mode`; returns its standard output. Output goes through pipes, which all modes have."""
+    """Runs `argv` to its end in `mode` and returns its standard output (a pipe: gVisor does not append to files)."""
     process = subprocess.Popen(mode.command(argv, user), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, cwd=cwd, env=env)
     try:
@@ -143,12 +145,14 @@ class Server:
         end_leftovers()
 
     def log_end(self):
+        """What the log says about the failure: its last line that sounds like one, or its last line."""
         try:
-            with open(self.log, "rb") as file:
-                file.seek(max(0, os.path.getsize(self.log) - 4096))
-                return last_line(file.read())
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                text = file.read()
         except OSError:
             return ""
+        alarming = [line for line in text.splitlines() if TROUBLE.search(line)]
+        return last_line(alarming[-1] if alarming else text)
 
 
 def port_answers(port):

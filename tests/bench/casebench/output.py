@@ -55,11 +55,12 @@ def short_title(document, name):
     return document["modes"][name]["title"].split(";")[0]
 
 
-def text_table(heading, cells):
+def text_table(heading, cells, left_columns=3):
     widths = [max(len(line[i]) for line in [heading, *cells]) for i in range(len(heading))]
 
     def show(line):
-        padded = [text.ljust(width) if i < 3 else text.rjust(width) for i, (text, width) in enumerate(zip(line, widths))]
+        padded = [text.ljust(width) if i < left_columns else text.rjust(width)
+                  for i, (text, width) in enumerate(zip(line, widths))]
         return "  ".join(padded).rstrip()
 
     return "\n".join([show(heading), "  ".join("-" * width for width in widths), *map(show, cells)])
@@ -89,4 +90,5 @@ def failures(document):
 
 def bar_rows(document):
     heading = ["bar", "must be", "metric", "found", "verdict"]
-    return heading, [[v["bar"], v["must"], v["title"] or "-", v["found"] or "-", v["verdict"]] for v in document["bars"]]
+    keys = ("bar", "must", "title", "found", "verdict")
+    return heading, [[verdict[key] or "-" for key in keys] for verdict in document["bars"]]

@@ -16,7 +16,7 @@ from .model import Context, MeasurementFailed, find_program, make_directory
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 MICRO = os.path.join(REPOSITORY, "tests", "bench", "micro")
-COMPILER_OPTIONS = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
+COMPILER_OPTIONS = ["-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
 EXTRA_OPTIONS = {"empty": ["-static"], "sqlite_load": ["-lsqlite3"]}
 
 

@@ -9,9 +9,6 @@
 #ifndef CASEMATE_BENCH_HARNESS_H
 #define CASEMATE_BENCH_HARNESS_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>

@@ -34,7 +34,8 @@ static void send_set(struct Connection* connection, unsigned long key) {
   char request[256];
   char value[kValueSize];
   memset(value, 'v', sizeof(value));
-  const int size = snprintf(request, sizeof(request), "set key:%06lu 0 0 %d\r\n%.*s\r\n", key, kValueSize, kValueSize, value);
+  const int size =
+      snprintf(request, sizeof(request), "set key:%06lu 0 0 %d\r\n%.*s\r\n", key, kValueSize, kValueSize, value);
   connection->expected_end = "STORED\r\n";
   send_all(connection->descriptor, request, (size_t)size);
 }

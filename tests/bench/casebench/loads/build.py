@@ -72,6 +72,6 @@ def measure_make(context, mode):
 
 
 LOADS = (
-    Load("make", (Metric("make.project", "make -j2 of 60 C files", "s", LOWER),), measure_make, prepare=prepare_project,
-         needs=("make", "gcc"), peer_rounds=1),
+    Load("make", (Metric("make.project", "make -j2 of a small C project", "s", LOWER),), measure_make,
+         prepare=prepare_project, needs=("make", "gcc"), peer_rounds=1),
 )

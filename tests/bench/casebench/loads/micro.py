@@ -19,7 +19,7 @@ SYSCALLS = (
 PROCESSES = (
     ("thread", "thread: create and join"),
     ("fork_exit", "fork, exit, wait"),
-    ("fork_exit_64m", "the same, parent with 64 MiB"),
+    ("fork_exit_64m", "fork, exit, wait with 64 MiB"),
     ("fork_exec", "fork, exec /bin/true, wait"),
     ("vfork_exec", "vfork, exec /bin/true, wait"),
     ("spawn", "posix_spawn /bin/true, wait"),

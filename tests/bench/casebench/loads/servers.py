@@ -19,8 +19,8 @@ def redis_requests(context, mode, pipeline):
 
 def measure_redis(context, mode):
     port = free_port()
-    argv = [find_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-            "--dir", context.directory, "--daemonize", "no", "--loglevel", "warning"]
+    argv = [find_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+            "--appendonly", "no", "--dir", context.directory, "--daemonize", "no", "--loglevel", "warning"]
     results = {}
     with Server(mode, argv, context.path(f"redis-{mode.name}.log"), port_answers(port)):
         for pipeline in (1, 16):
