@@ -69,12 +69,9 @@ def casemate_mode(name, title, executable, options):
     return Mode(name, title, prefix, reason=probe(prefix))
 
 
-def nopie_mode(executable):
-    """The runtime linked at a fixed address, if the build has it beside the normal one."""
-    runtime = os.path.join(os.path.dirname(executable), "casemate-runtime-nopie")
-    if not os.access(runtime, os.X_OK):
-        return Mode("nopie", "Casemate, non-PIE runtime", [], reason="casemate-runtime-nopie is not built")
-    return casemate_mode("nopie", "Casemate, non-PIE runtime", executable, ["--runtime", runtime])
+def nopie_mode(directory):
+    """A build of the same commit whose runtime is linked at a fixed address (CMake: CASEMATE_NO_PIE)."""
+    return casemate_mode("nopie", "Casemate, non-PIE runtime", os.path.join(directory, "casemate"), [])
 
 
 def runsc_mode(platforms):
@@ -99,13 +96,13 @@ def runsc_mode(platforms):
     return Mode("runsc", title, [], slow=True, peer=True, reason="; ".join(reasons))
 
 
-def all_modes(executable, platforms, wanted):
+def all_modes(executable, nopie, platforms, wanted):
     """All modes by name; those not in `wanted` are not probed."""
     makers = {
         "native": lambda: Mode("native", "native", []),
         "casemate": lambda: casemate_mode("casemate", "Casemate", executable, []),
         "trapped": lambda: casemate_mode("trapped", "Casemate, no patching", executable, ["--no-patching"]),
-        "nopie": lambda: nopie_mode(executable),
+        "nopie": lambda: nopie_mode(nopie),
         "runsc": lambda: runsc_mode(platforms),
     }
     modes = {}
