@@ -19,8 +19,7 @@ constexpr SyscallEntry kUnknownEntry{
     .restart = RestartClass::kNever,
     .result = ResultKind::kValue,
     .argument_count = 6,
-    .arguments = {vocabulary::hex, vocabulary::hex, vocabulary::hex, vocabulary::hex, vocabulary::hex,
-                  vocabulary::hex},
+    .arguments = {vocabulary::hex, vocabulary::hex, vocabulary::hex, vocabulary::hex, vocabulary::hex, vocabulary::hex},
 };
 
 // Not constexpr on purpose: reaching a call of it at compile time is the error message.
@@ -62,14 +61,15 @@ constexpr ResultKind zero = ResultKind::kZero, fd = ResultKind::kFd, size = Resu
 #define HANDLER_emulated(name) sys_##name
 #define HANDLER_partial(name) sys_##name
 
-#define CALL(number, name, status, restart, result, note, ...)                                                   \
-  add(table, number,                                                                                             \
-      make_entry(SyscallEntry{#name, &HANDLER_##status(name), note, 0, status_word::status,                      \
-                              restart_word::restart, result_word::result, 0, {}} __VA_OPT__(, ) __VA_ARGS__));
-#define REFUSED(number, name, error, result, note, ...)                                                          \
-  add(table, number,                                                                                             \
-      make_entry(SyscallEntry{#name, &refuse, note, error, Status::kRefused, RestartClass::kNever,               \
-                              result_word::result, 0, {}} __VA_OPT__(, ) __VA_ARGS__));
+#define CALL(number, name, status, restart, result, note, ...)                                                       \
+  add(table, number, make_entry(SyscallEntry {                                                                       \
+#name, &HANDLER_##status(name), note, 0, status_word::status, restart_word::restart, result_word::result, 0, \
+        {}                                                                                                           \
+      } __VA_OPT__(, ) __VA_ARGS__));
+#define REFUSED(number, name, error, result, note, ...)                                                 \
+  add(table, number, make_entry(SyscallEntry {                                                          \
+#name, &refuse, note, error, Status::kRefused, RestartClass::kNever, result_word::result, 0, {} \
+      } __VA_OPT__(, ) __VA_ARGS__));
 
 consteval SyscallTable build_table() {
   using namespace vocabulary;

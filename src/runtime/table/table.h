@@ -50,17 +50,17 @@ enum class ArgumentForm : std::uint8_t {
   kNone,
   // Numbers.
   kFd,
-  kDirFd,     // a descriptor or AT_FDCWD
+  kDirFd,  // a descriptor or AT_FDCWD
   kPid,
-  kId,        // user or group
+  kId,  // user or group
   kSignal,
-  kMode,      // permission bits, octal
-  kSize,      // bytes
-  kCount,     // elements or bits
-  kOffset,    // signed, in a file
-  kNumber,    // signed 32 bits
-  kLong,      // signed 64 bits
-  kHex,       // bits without a named set
+  kMode,    // permission bits, octal
+  kSize,    // bytes
+  kCount,   // elements or bits
+  kOffset,  // signed, in a file
+  kNumber,  // signed 32 bits
+  kLong,    // signed 64 bits
+  kHex,     // bits without a named set
   kDevice,
   kValue,     // detail: ValueSet
   kReserved,  // ignored or must be 0
@@ -79,6 +79,7 @@ enum class ArgumentForm : std::uint8_t {
   kBlock,          // bytes, argument `reference` of them, all of them transferred
   kPointedBuffer,  // bytes, capacity and final size in the int32 that argument `reference` points to
   kBits,           // bit set of argument `reference` bits, rounded up to 64
+  kByteBits,       // bit set of argument `reference` bytes; an out set holds `result` bytes afterwards
   kPages,          // one byte per page of the argument `reference` bytes
   kIoVector,       // iovec[argument `reference`]; direction is that of the buffers
   kMessage,        // msghdr; direction is that of its data
@@ -90,11 +91,11 @@ enum class ArgumentForm : std::uint8_t {
   kFcntlArgument,
   kPrctlArgument,
   kArchPrctlArgument,
-  kFutexTimeout,   // timespec of waits, a number (val2) of requeue and wake operations
-  kSocketOption,   // name within the level in argument `reference`
-  kOptionValue,    // bytes, kBuffer of the next argument (setsockopt)
+  kFutexTimeout,  // timespec of waits, a number (val2) of requeue and wake operations
+  kSocketOption,  // name within the level in argument `reference`
+  kOptionValue,   // bytes, kBuffer of the next argument (setsockopt)
   kSemctlArgument,
-  kMultiplexed,    // request-dependent word of a rarely used multiplexed call (keyctl, quotactl, ptrace ...)
+  kMultiplexed,  // request-dependent word of a rarely used multiplexed call (keyctl, quotactl, ptrace ...)
 };
 
 enum class Direction : std::uint8_t { kNone, kIn, kOut, kInOut };
@@ -116,8 +117,8 @@ inline constexpr std::int8_t kNoReference = -1;
 struct ArgumentKind {
   ArgumentForm form = ArgumentForm::kNone;
   Direction direction = Direction::kNone;
-  std::uint8_t detail = 0;                  // Structure or ValueSet, by form
-  std::int8_t reference = kNoReference;     // index of another argument, by form
+  std::uint8_t detail = 0;               // Structure or ValueSet, by form
+  std::int8_t reference = kNoReference;  // index of another argument, by form
 
   constexpr Structure structure() const { return static_cast<Structure>(detail); }
   constexpr ValueSet value_set() const { return static_cast<ValueSet>(detail); }

@@ -69,6 +69,8 @@ constexpr ArgumentKind out_pointed_buffer(int k) { return pointed(ArgumentForm::
 constexpr ArgumentKind in_bits(int k) { return pointed(ArgumentForm::kBits, Direction::kIn, k); }
 constexpr ArgumentKind out_bits(int k) { return pointed(ArgumentForm::kBits, Direction::kOut, k); }
 constexpr ArgumentKind in_out_bits(int k) { return pointed(ArgumentForm::kBits, Direction::kInOut, k); }
+constexpr ArgumentKind in_byte_bits(int k) { return pointed(ArgumentForm::kByteBits, Direction::kIn, k); }
+constexpr ArgumentKind out_byte_bits(int k) { return pointed(ArgumentForm::kByteBits, Direction::kOut, k); }
 constexpr ArgumentKind out_pages(int k) { return pointed(ArgumentForm::kPages, Direction::kOut, k); }
 constexpr ArgumentKind in_iovec(int k) { return pointed(ArgumentForm::kIoVector, Direction::kIn, k); }
 constexpr ArgumentKind out_iovec(int k) { return pointed(ArgumentForm::kIoVector, Direction::kOut, k); }
