@@ -219,6 +219,8 @@ class Decoder {
     const std::uint8_t opcode = next();
     if (failed()) return;
     note_opcode(map, opcode);
+    // Maps that no manual has ever defined: every processor refuses them. Maps 5 to 7 are being filled, 0 was tried.
+    if (map == 4 || map > 7) return stop(DecodeStatus::kInvalid);
     if (map < 1 || map > 3 || !exists_in(kVexOpcodes[map - 1][last & 3], opcode)) return stop(DecodeStatus::kUnknown);
     apply(vector_attributes(map, opcode));
   }

@@ -157,7 +157,8 @@ bool vector_opcode_exists(Oracle& oracle, bool evex, unsigned map, unsigned pref
     const unsigned wide = bits & 1, length = bits >> 1 & 3, mask = bits >> 3 & 1, broadcast = bits >> 4 & 1;
     if (!evex && (mask != 0 || broadcast != 0 || length > 1)) continue;
     for (const unsigned source : sources) {
-      for (unsigned modrm = 4; modrm < 256; modrm = (modrm & 7) == 4 ? modrm + 1 : modrm + 7) {  // SIB and plain forms
+      for (unsigned modrm = 0; modrm < 256; ++modrm) {
+        if ((modrm & 7) != 0 && (modrm & 7) != 4) continue;  // a plain and a SIB form of each
         std::uint8_t bytes[15] = {};
         unsigned n = 0;
         bytes[n++] = evex ? 0x62 : 0xc4;

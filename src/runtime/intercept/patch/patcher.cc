@@ -158,6 +158,7 @@ Patch* find_revivable(const Attempt& attempt) {
     Patch& patch = patch_at(i);
     if (patch.site() != attempt.site || patch.state.load(std::memory_order_relaxed) != PatchState::kRetired) continue;
     const std::uint8_t* covered = attempt.window + kWindowBefore - patch.before_size;
+    if (overlaps_patch(patch.jump, patch.jump + patch.covered_size)) continue;
     if (__builtin_memcmp(covered, patch.original, patch.covered_size) == 0) return &patch;
   }
   return nullptr;
@@ -206,7 +207,6 @@ enum class Outcome : std::uint8_t { kPatched, kTryOther, kUnwritable };
 Outcome install(CodeWriter& writer, Patch& patch, std::uint32_t protection) {
   if (change_bytes_logged(writer, patch, Direction::kInstall, protection)) {
     patch.state.store(PatchState::kLive, std::memory_order_release);
-    ++g_statistics.patched;
     return Outcome::kPatched;
   }
   if (patch.state.load(std::memory_order_relaxed) == PatchState::kWriting) restore(patch);
@@ -279,7 +279,6 @@ void retire_range(std::uint64_t start, std::uint64_t size, Direction direction) 
     Patch& patch = patch_at(i);
     if (patch.jump + kJumpSize <= start || patch.jump >= start + size) continue;
     if (patch.state.load(std::memory_order_relaxed) != PatchState::kLive) continue;
-    --g_statistics.patched;
     if (direction == Direction::kRestore && jump_is_in_place(patch)) {
       restore(patch);
     } else {
@@ -391,6 +390,9 @@ void patcher_after_fork_in_child() {
 
 PatcherStatistics patcher_statistics() {
   PatcherStatistics result = g_statistics;
+  for (std::size_t i = 0; i < patch_count(); ++i) {
+    result.patched += patch_at(i).state.load(std::memory_order_relaxed) == PatchState::kLive;
+  }
   const StubMemoryUse use = stub_memory_use();
   result.stub_bytes = use.bytes;
   result.stub_pages = use.pages;

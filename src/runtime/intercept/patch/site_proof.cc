@@ -73,9 +73,7 @@ bool prove_in_function(const FunctionBounds& bounds, std::uint64_t site, SitePro
   return arrived;
 }
 
-inline constexpr std::size_t kBack = 160;       // how far before the site streams begin
-inline constexpr std::size_t kNearest = 32;     // nearest window: begins at least this far before the site
-inline constexpr std::size_t kWindowStep = 16;  // windows further back, when streams have not met yet
+inline constexpr std::size_t kBack = 160;      // how far before the site streams begin
 inline constexpr std::size_t kRemembered = 32;  // boundaries this near to the site are compared
 
 enum class Fate : std::uint8_t { kArrives, kMisses, kInvalid };
@@ -138,18 +136,37 @@ void note_path(SiteProof& proof, std::uint32_t path) {
   }
 }
 
-bool prove_window(const Streams& streams, std::size_t first, SiteProof& proof) {
-  std::uint32_t shared = ~std::uint32_t{0};
-  bool any = false;
+struct WindowVerdict {
+  bool proven;
+  std::uint32_t shared;  // instruction starts that all streams of the window have in common
+};
+
+WindowVerdict prove_window(const Streams& streams, std::size_t first) {
+  WindowVerdict verdict{false, ~std::uint32_t{0}};
   for (std::size_t offset = first; offset < first + kMaxInstructionSize; ++offset) {
-    if (streams.fate(offset) == Fate::kMisses) return false;
+    if (streams.fate(offset) == Fate::kMisses) return {false, 0};
     if (streams.fate(offset) == Fate::kInvalid) continue;
-    shared &= streams.path(offset);
-    any = true;
+    verdict.shared &= streams.path(offset);
+    verdict.proven = true;
   }
-  if (!any) return false;
+  return verdict;
+}
+
+// One window proves the site; others may know more of the instructions before it. Windows that contradict each other
+// mean that there is data in between.
+bool prove_by_windows(const Streams& streams, SiteProof& proof) {
+  const std::size_t windows = streams.size() < kMaxInstructionSize ? 0 : streams.size() - kMaxInstructionSize + 1;
+  WindowVerdict best{false, 0};
+  for (std::size_t first = windows; first-- > 0;) {
+    const WindowVerdict verdict = prove_window(streams, first);
+    if (!verdict.proven) continue;
+    const std::uint32_t common = best.shared & verdict.shared;
+    if (best.proven && common != best.shared && common != verdict.shared) return false;
+    best = {true, best.shared | verdict.shared};
+  }
+  if (!best.proven) return false;
   proof.kind = ProofKind::kUnanimous;
-  note_path(proof, shared);
+  note_path(proof, best.shared);
   return true;
 }
 
@@ -175,14 +192,8 @@ SiteProof prove_without_function(const CodeMapping& mapping, std::uint64_t site)
   Streams streams;
   if (!streams.read(available < kBack ? mapping.start : site - kBack, site)) return proof;
   streams.follow_all();
-  const std::size_t nearest_need = kNearest + kMaxInstructionSize - 1;
-  if (streams.size() < nearest_need) {
-    if (!prove_from_mapping_start(streams, proof)) return {};
-    return proof;
-  }
-  for (std::size_t need = nearest_need; need <= streams.size(); need += kWindowStep) {
-    if (prove_window(streams, streams.size() - need, proof)) return proof;
-  }
+  if (prove_by_windows(streams, proof)) return proof;
+  if (available < kBack && prove_from_mapping_start(streams, proof)) return proof;
   return {};
 }
 
