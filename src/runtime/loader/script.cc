@@ -36,8 +36,7 @@ class Line {
   std::span<const std::byte> text(std::size_t begin, std::size_t end) const {
     std::size_t stop = begin;
     while (stop < end && at(stop) != '\0') ++stop;
-    if (stop == begin) return {head_.data(), std::size_t{0}};
-    return head_.subspan(begin, stop - begin);
+    return head_.subspan(begin < head_.size() ? begin : head_.size(), stop - begin);
   }
 
  private:

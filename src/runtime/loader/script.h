@@ -19,7 +19,7 @@ struct ScriptLine {
   // Views into the parsed bytes, without NUL. An empty path is possible ("#!" followed by NUL); Linux
   // takes it for the working directory.
   std::span<const std::byte> interpreter;
-  std::span<const std::byte> argument;  // data() is null: none. May contain white space; trailing white space is cut.
+  std::span<const std::byte> argument;  // data() is null: none. May contain blanks, or be empty.
 };
 
 [[nodiscard]] bool is_script(std::span<const std::byte> head);

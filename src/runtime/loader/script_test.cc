@@ -23,7 +23,9 @@ std::string parsed(const std::string& file) {
   ScriptLine line;
   const LoadError error = parse_script_line(bytes_of(file), line);
   if (error != LoadError::kNone) return describe(error).what;
-  return text(line.interpreter) + (line.argument.data() != nullptr ? "|" + text(line.argument) : "");
+  std::string result = text(line.interpreter);
+  if (line.argument.data() != nullptr) result.append("|").append(text(line.argument));
+  return result;
 }
 
 const std::string kNoInterpreter = describe(LoadError::kScriptWithoutInterpreter).what;
@@ -61,6 +63,8 @@ TEST(ScriptLine, CutsLongArgumentsAtByte255) {
 TEST(ScriptLine, EndsBothPartsAtNul) {
   EXPECT_EQ(parsed(std::string("#!/a\0/b c\n", 10)), "/a");
   EXPECT_EQ(parsed(std::string("#!/a b\0c\n", 9)), "/a|b");
+  EXPECT_EQ(parsed("#!/a "), "/a|");  // Linux, too, passes an empty argument here
+  EXPECT_EQ(parsed(std::string("#!/a \0", 6)), "/a|");
 }
 
 // Random lines over the characters that matter; Linux gets the same file, and its argv shows what it read.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/personality.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,6 +108,8 @@ std::uint64_t NativeExec::auxiliary_value(std::uint64_t type) const {
 namespace {
 
 [[noreturn]] void native_child(const std::string& path, NativeAddresses addresses, int error_pipe) {
+  const rlimit no_core = {0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
   ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
   if (addresses == NativeAddresses::kFixed) personality(ADDR_NO_RANDOMIZE);
   char* const arguments[] = {const_cast<char*>(path.c_str()), nullptr};
