@@ -1,0 +1,122 @@
+#include "casemate/run_options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "casemate/program_search.h"
+
+namespace casemate::cli {
+namespace {
+
+constexpr const char* kHelp = R"(Casemate: runs unmodified Linux programs confidentially
+
+Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
+       casemate run --doctor [--json]
+       casemate --version | --help
+
+`casemate run --help` explains the options.
+)";
+
+constexpr const char* kRunHelp = R"(Runs PROGRAM, found as a shell finds it, under the Casemate runtime.
+
+Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
+
+  --trace             print every system call with arguments, result and time
+  --trace=summary     print counts and times per system call at the end
+  --trace-file FILE   write the trace to FILE instead of to standard error
+  --no-patching       let every system call trap: slow, for diagnosis
+  --quiet             no warnings about refused calls
+  --doctor            show what this host offers and what follows; with --json for machines
+  --help, --version
+
+Options end at -- or at the first word that is not one.
+
+Without a policy nothing is encrypted: the program sees the host's files and network as they are, and its memory
+is protected against nobody who has root (process engine, simulation).
+
+Exit codes: the program's own; 125 Casemate itself failed, 126 PROGRAM cannot be executed, 127 it was not found.
+)";
+
+struct Parsed {
+  std::string trace;
+  RunProgram run;
+  bool doctor = false, json = false, no_patching = false, quiet = false;
+};
+
+void describe_run(CLI::App& run, Parsed& parsed) {
+  run.prefix_command();
+  run.add_flag("--trace{calls}", parsed.trace)->check(CLI::IsMember({"calls", "summary"}));
+  run.add_option("--trace-file", parsed.run.trace_file);
+  run.add_flag("--no-patching", parsed.no_patching);
+  run.add_flag("--quiet", parsed.quiet);
+  CLI::Option* doctor = run.add_flag("--doctor", parsed.doctor);
+  run.add_flag("--json", parsed.json)->needs(doctor);
+}
+
+PrintAndExit mistake(const std::string& text) {
+  return {"casemate run: " + text + "; see `casemate run --help`\n", kExitOwnFailure};
+}
+
+// CLI11 sees our own words only: it has its own idea of `--`.
+std::vector<std::string> take_program_words(std::vector<std::string>& words) {
+  const auto separator = std::find(words.begin(), words.end(), "--");
+  std::vector<std::string> program(separator, words.end());
+  words.erase(separator, words.end());
+  return program;
+}
+
+// Which words are the program: what CLI11 left over (then a later `--` belongs to the program), or what follows `--`.
+void set_program_words(Parsed& parsed, std::vector<std::string> left_over, std::vector<std::string> behind) {
+  if (left_over.empty() && !behind.empty()) behind.erase(behind.begin());
+  parsed.run.words = std::move(left_over);
+  parsed.run.words.insert(parsed.run.words.end(), behind.begin(), behind.end());
+}
+
+RunRequest judge(Parsed parsed, const std::vector<std::string>& left_over) {
+  if (!left_over.empty() && left_over.front().starts_with('-')) return mistake("unknown option " + left_over.front());
+  if (parsed.doctor) {
+    if (!parsed.run.words.empty()) return mistake("--doctor takes no program");
+    return ShowDoctor{parsed.json ? ReportForm::kJson : ReportForm::kTable};
+  }
+  if (parsed.run.words.empty()) return mistake("no program given");
+  const bool traced = !parsed.trace.empty() || !parsed.run.trace_file.empty();
+  if (parsed.trace == "summary") {
+    parsed.run.trace = runtime::TraceMode::kSummary;
+  } else if (traced) {
+    parsed.run.trace = runtime::TraceMode::kCalls;
+  }
+  parsed.run.patching = parsed.no_patching ? Patching::kOff : Patching::kOn;
+  parsed.run.noise = parsed.quiet ? Noise::kQuiet : Noise::kNormal;
+  return parsed.run;
+}
+
+}  // namespace
+
+RunRequest parse_command_line(const std::vector<std::string>& words) {
+  std::vector<std::string> own = words;
+  std::vector<std::string> behind = take_program_words(own);
+  std::reverse(own.begin(), own.end());  // what CLI::App::parse asks for
+
+  Parsed parsed;
+  CLI::App app("", "casemate");
+  app.set_version_flag("--version", "casemate " CASEMATE_VERSION);
+  app.require_subcommand(1);
+  CLI::App* run = app.add_subcommand("run");
+  run->set_version_flag("--version", "casemate " CASEMATE_VERSION);
+  describe_run(*run, parsed);
+  try {
+    app.parse(own);
+  } catch (const CLI::CallForHelp&) {
+    return PrintAndExit{run->parsed() ? kRunHelp : kHelp, 0};
+  } catch (const CLI::CallForVersion& version) {
+    return PrintAndExit{std::string(version.what()) + "\n", 0};
+  } catch (const CLI::ParseError& error) {
+    if (run->parsed() || (!words.empty() && words.front() == "run")) return mistake(error.what());
+    return PrintAndExit{"casemate: " + std::string(error.what()) + "; see `casemate --help`\n", kExitOwnFailure};
+  }
+  const std::vector<std::string> left_over = run->remaining();
+  set_program_words(parsed, left_over, std::move(behind));
+  return judge(std::move(parsed), left_over);
+}
+
+}  // namespace casemate::cli

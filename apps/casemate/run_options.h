@@ -1,0 +1,39 @@
+// The words behind `casemate run`.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "runtime/boot/launch_state.h"
+
+namespace casemate::cli {
+
+enum class Noise { kNormal, kQuiet };
+enum class Patching { kOn, kOff };
+enum class ReportForm { kTable, kJson };
+
+struct RunProgram {
+  runtime::TraceMode trace = runtime::TraceMode::kOff;
+  std::string trace_file;  // empty: standard error
+  Patching patching = Patching::kOn;
+  Noise noise = Noise::kNormal;
+  std::vector<std::string> words;  // the program and its arguments; never empty
+};
+
+struct ShowDoctor {
+  ReportForm form = ReportForm::kTable;
+};
+
+// Something to print and to end with: help, version, or a mistake in the words.
+struct PrintAndExit {
+  std::string text;
+  int exit_code;
+};
+
+using RunRequest = std::variant<RunProgram, ShowDoctor, PrintAndExit>;
+
+// `words`: everything behind `casemate`. Our options end at `--` or at the first word that is not an option.
+RunRequest parse_command_line(const std::vector<std::string>& words);
+
+}  // namespace casemate::cli
