@@ -29,23 +29,23 @@ static void __attribute__((unused)) catch_faults(void) {
 }
 
 // Runs the statement, which must fault with this signal and si_code.
-#define CHECK_FAULT(statement, expected_signal, expected_code)                         \
-  do {                                                                                 \
-    catch_faults();                                                                    \
-    last_fault.signal_number = 0;                                                      \
-    if (sigsetjmp(fault_jump, 1) == 0) {                                               \
-      statement;                                                                       \
-      FAIL("no fault: %s", #statement);                                                \
-    }                                                                                  \
-    CHECK_EQ(last_fault.signal_number, expected_signal);                               \
-    CHECK_EQ(last_fault.code, expected_code);                                          \
+#define CHECK_FAULT(statement, expected_signal, expected_code) \
+  do {                                                         \
+    catch_faults();                                            \
+    last_fault.signal_number = 0;                              \
+    if (sigsetjmp(fault_jump, 1) == 0) {                       \
+      statement;                                               \
+      FAIL("no fault: %s", #statement);                        \
+    }                                                          \
+    CHECK_EQ(last_fault.signal_number, expected_signal);       \
+    CHECK_EQ(last_fault.code, expected_code);                  \
   } while (0)
 
 // As above, and the fault must name this address.
-#define CHECK_FAULT_AT(statement, expected_signal, expected_code, expected_address)    \
-  do {                                                                                 \
-    CHECK_FAULT(statement, expected_signal, expected_code);                            \
-    CHECK_EQ(last_fault.address, (uintptr_t)(expected_address));                       \
+#define CHECK_FAULT_AT(statement, expected_signal, expected_code, expected_address) \
+  do {                                                                              \
+    CHECK_FAULT(statement, expected_signal, expected_code);                         \
+    CHECK_EQ(last_fault.address, (uintptr_t)(expected_address));                    \
   } while (0)
 
 static inline void store_byte(volatile void* at, char value) { *(volatile char*)at = value; }

@@ -257,8 +257,8 @@ CASE(waits_are_woken_by_another_thread) {
 CASE(poll_reports_each_condition) {
   struct ends pipe = open_pipe(0), broken = open_pipe(0);
   close(broken.out);
-  struct pollfd entries[5] = {{pipe.out, POLLIN, 9}, {pipe.in, POLLOUT, 9}, {900, POLLIN, 9}, {-1, POLLIN, 9},
-                              {broken.in, POLLOUT, 9}};
+  struct pollfd entries[5] = {
+      {pipe.out, POLLIN, 9}, {pipe.in, POLLOUT, 9}, {900, POLLIN, 9}, {-1, POLLIN, 9}, {broken.in, POLLOUT, 9}};
   CHECK_EQ(poll(entries, 5, 0), 3);
   CHECK_EQ(entries[0].revents, 0);
   CHECK_EQ(entries[1].revents, POLLOUT);
@@ -332,7 +332,10 @@ CASE(copy_file_range_copies) {
   CHECK_EQ(out, 8);
   char buffer[16];
   CHECK_EQ(pread(to, buffer, 16, 0), 8);
-  CHECK_MEMEQ(buffer, "\0\0\0\0\0" "234", 8);
+  CHECK_MEMEQ(buffer,
+              "\0\0\0\0\0"
+              "234",
+              8);
   CHECK_FAILS(copy_file_range(from, NULL, to, NULL, 1, 7), EINVAL);
 }
 
@@ -343,8 +346,12 @@ CASE(asynchronous_io) {
   CHECK_EQ(result, 0);
   int fd = open_file_of_size("file", 4096);
   char buffer[16] = "asynchronous";
-  struct iocb write_block = {.aio_data = 1, .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_fildes = (uint32_t)fd,
-                             .aio_buf = (uintptr_t)buffer, .aio_nbytes = 12, .aio_offset = 100};
+  struct iocb write_block = {.aio_data = 1,
+                             .aio_lio_opcode = IOCB_CMD_PWRITE,
+                             .aio_fildes = (uint32_t)fd,
+                             .aio_buf = (uintptr_t)buffer,
+                             .aio_nbytes = 12,
+                             .aio_offset = 100};
   struct iocb* list[1] = {&write_block};
   CHECK_EQ(RAW(SYS_io_submit, context, 1, list), 1);
   struct io_event event;

@@ -96,7 +96,8 @@ CASE(renames) {
   CHECK_STREQ(read_file("b", NULL), "A");
   CHECK_FAILS(rename("a", "c"), ENOENT);
   write_file("c", "C");
-  CHECK_FAILS(RAW(SYS_renameat2, AT_FDCWD, "b", AT_FDCWD, "c", 1 /* NOREPLACE */) == -EEXIST ? (errno = EEXIST, -1) : 0, EEXIST);
+  CHECK_FAILS(RAW(SYS_renameat2, AT_FDCWD, "b", AT_FDCWD, "c", 1 /* NOREPLACE */) == -EEXIST ? (errno = EEXIST, -1) : 0,
+              EEXIST);
   CHECK_EQ(RAW(SYS_renameat2, AT_FDCWD, "b", AT_FDCWD, "c", 2 /* EXCHANGE */), 0);
   CHECK_STREQ(read_file("b", NULL), "C");
   CHECK_STREQ(read_file("c", NULL), "A");

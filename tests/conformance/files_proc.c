@@ -325,10 +325,19 @@ CASE(own_memory_through_proc) {
 }
 
 CASE(system_files_are_readable) {
-  static const char* const paths[] = {"/proc/meminfo", "/proc/cpuinfo", "/proc/mounts", "/proc/self/mountinfo",
-                                      "/proc/self/cgroup", "/proc/sys/kernel/osrelease", "/proc/version",
-                                      "/proc/self/oom_score_adj", "/proc/self/statm", "/proc/self/io",
-                                      "/sys/devices/system/cpu/online", "/proc/self/wchan", "/proc/loadavg"};
+  static const char* const paths[] = {"/proc/meminfo",
+                                      "/proc/cpuinfo",
+                                      "/proc/mounts",
+                                      "/proc/self/mountinfo",
+                                      "/proc/self/cgroup",
+                                      "/proc/sys/kernel/osrelease",
+                                      "/proc/version",
+                                      "/proc/self/oom_score_adj",
+                                      "/proc/self/statm",
+                                      "/proc/self/io",
+                                      "/sys/devices/system/cpu/online",
+                                      "/proc/self/wchan",
+                                      "/proc/loadavg"};
   for (size_t i = 0; i < sizeof paths / sizeof paths[0]; ++i) {
     int fd = open(paths[i], O_RDONLY);
     char byte;

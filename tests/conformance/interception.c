@@ -1,5 +1,6 @@
-// System calls from unusual places: every one of them has to behave as the kernel's, and under the runtime every one has
-// to be caught. A call that escapes shows itself: readlink of /proc/self/exe would name the runtime, not the program.
+// System calls from unusual places: every one of them has to behave as the kernel's, and under the runtime every one
+// has to be caught. A call that escapes shows itself: readlink of /proc/self/exe would name the runtime, not the
+// program.
 #include "case.h"
 #include "faults.h"
 
@@ -13,12 +14,12 @@ typedef long (*call_function)(long number, long a, long b, long c);
 
 // A position-independent function of the C calling convention: call(number, a, b, c).
 static const unsigned char kCallCode[] = {
-    0x48, 0x89, 0xf8,        // mov %rdi, %rax
-    0x48, 0x89, 0xf7,        // mov %rsi, %rdi
-    0x48, 0x89, 0xd6,        // mov %rdx, %rsi
-    0x48, 0x89, 0xca,        // mov %rcx, %rdx
-    0x0f, 0x05,              // syscall
-    0xc3,                    // ret
+    0x48, 0x89, 0xf8,  // mov %rdi, %rax
+    0x48, 0x89, 0xf7,  // mov %rsi, %rdi
+    0x48, 0x89, 0xd6,  // mov %rdx, %rsi
+    0x48, 0x89, 0xca,  // mov %rcx, %rdx
+    0x0f, 0x05,        // syscall
+    0xc3,              // ret
 };
 
 // Proves that calls made by `call` are answered rightly, and by the runtime when there is one.
@@ -228,11 +229,10 @@ CASE(branch_to_the_instruction_and_behind_it) {
 CASE(two_calls_in_a_row) {
   for (int i = 0; i < 100; ++i) {
     long first, second;
-    __asm__ volatile(
-        "mov $39, %%eax\n\t syscall\n\t mov %%rax, %%rbx\n\t mov $39, %%eax\n\t syscall"
-        : "=&a"(second), "=&b"(first)
-        :
-        : "rcx", "r11", "memory", "cc");
+    __asm__ volatile("mov $39, %%eax\n\t syscall\n\t mov %%rax, %%rbx\n\t mov $39, %%eax\n\t syscall"
+                     : "=&a"(second), "=&b"(first)
+                     :
+                     : "rcx", "r11", "memory", "cc");
     CHECK_EQ(first, getpid());
     CHECK_EQ(second, getpid());
     // Two instructions directly behind one another: the result of the first is the number of the second.
@@ -246,15 +246,22 @@ CASE(call_followed_by_relative_code) {
   static const long table = 0x7777;
   for (int i = 0; i < 100; ++i) {
     long loaded, result;
-    __asm__ volatile("syscall\n\t mov %2, %1" : "=&a"(result), "=&r"(loaded) : "m"(table), "0"(39) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall\n\t mov %2, %1"
+                     : "=&a"(result), "=&r"(loaded)
+                     : "m"(table), "0"(39)
+                     : "rcx", "r11", "memory");
     CHECK_EQ(loaded, 0x7777);
     __asm__ volatile("syscall\n\t jmp 1f\n\t ud2\n1:" : "=&a"(result) : "0"(39) : "rcx", "r11", "memory");
     CHECK_EQ(result, getpid());
     __asm__ volatile("sub $128, %%rsp\n\t syscall\n\t call 1f\n1: pop %1\n\t add $128, %%rsp"
-                     : "=&a"(result), "=&r"(loaded) : "0"(39) : "rcx", "r11", "memory", "cc");
+                     : "=&a"(result), "=&r"(loaded)
+                     : "0"(39)
+                     : "rcx", "r11", "memory", "cc");
     CHECK_EQ(result, getpid());
     __asm__ volatile("syscall\n\t test %%rax, %%rax\n\t js 1f\n\t jns 2f\n1: ud2\n2:"
-                     : "=&a"(result) : "0"(39) : "rcx", "r11", "memory", "cc");
+                     : "=&a"(result)
+                     : "0"(39)
+                     : "rcx", "r11", "memory", "cc");
     CHECK_EQ(result, getpid());
   }
 }
@@ -265,7 +272,10 @@ CASE(int_0x80_is_never_an_unseen_call) {
   long result = 0;
   if (sigsetjmp(fault_jump, 1) == 0) {
     for (int i = 0; i < 20; ++i) {
-      __asm__ volatile("int $0x80" : "=a"(result) : "0"(20), "b"(0), "c"(0), "d"(0) : "r8", "r9", "r10", "r11", "memory");
+      __asm__ volatile("int $0x80"
+                       : "=a"(result)
+                       : "0"(20), "b"(0), "c"(0), "d"(0)
+                       : "r8", "r9", "r10", "r11", "memory");
     }
   } else {
     if (under_runtime()) FAIL("int $0x80 faulted with signal %d", last_fault.signal_number);
@@ -285,7 +295,10 @@ CASE(sysenter_is_never_an_unseen_call) {
   if (child == 0) {
     long result;
     int code = 0x55;
-    __asm__ volatile("mov %%rsp, %%rbp\n\t sysenter" : "=a"(result) : "0"(1 /* i386 exit */), "b"(code) : "rcx", "rdx", "r11", "memory");
+    __asm__ volatile("mov %%rsp, %%rbp\n\t sysenter"
+                     : "=a"(result)
+                     : "0"(1 /* i386 exit */), "b"(code)
+                     : "rcx", "rdx", "r11", "memory");
     _exit(0x66);
   }
   int status = wait_status_of(child);
@@ -477,7 +490,8 @@ CASE(protection_changes_while_threads_call) {
 CASE(thousands_of_call_sites) {
   // More sites than any small table holds, each used several times.
   enum { kSites = 4000, kSize = 32 };
-  unsigned char* at = mmap(NULL, kSites * kSize, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  unsigned char* at =
+      mmap(NULL, kSites * kSize, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   for (int i = 0; i < kSites; ++i) memcpy(at + i * kSize, kCallCode, sizeof kCallCode);
   pid_t pid = getpid();
   for (int round = 0; round < 6; ++round) {
@@ -538,8 +552,8 @@ CASE(fs_base_changes_are_the_programs) {
 }
 
 CASE(interception_cannot_be_switched_off) {
-  // Expected difference: natively a program may turn Syscall User Dispatch on and off; the runtime refuses, whatever the
-  // errno, and goes on catching calls.
+  // Expected difference: natively a program may turn Syscall User Dispatch on and off; the runtime refuses, whatever
+  // the errno, and goes on catching calls.
   long result = RAW(SYS_prctl, 59 /* PR_SET_SYSCALL_USER_DISPATCH */, 0 /* OFF */, 0, 0, 0);
   if (under_runtime()) CHECK(result < 0);
   check_calls(inline_call);

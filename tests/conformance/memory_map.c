@@ -249,8 +249,8 @@ CASE(huge_reservation_without_memory) {
 
 CASE(map_32bit_stays_below_two_gibibytes) {
   for (int i = 0; i < 20; ++i) {
-    uintptr_t at = (uintptr_t)mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
-                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    uintptr_t at =
+        (uintptr_t)mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     CHECK(at != (uintptr_t)MAP_FAILED);
     CHECK(at + (1 << 20) <= 0x80000000u);
     *(char*)at = 1;

@@ -39,7 +39,9 @@ CASE(non_canonical_address_fault_comes_from_the_kernel) {
   CHECK_FAULT_AT(load_byte((char*)0x8000000000000000ull), SIGSEGV, SI_KERNEL, 0);
 }
 
-CASE(kernel_address_fault) { CHECK_FAULT_AT(load_byte((char*)0xffffffff80000000ull), SIGSEGV, SEGV_MAPERR, 0xffffffff80000000ull); }
+CASE(kernel_address_fault) {
+  CHECK_FAULT_AT(load_byte((char*)0xffffffff80000000ull), SIGSEGV, SEGV_MAPERR, 0xffffffff80000000ull);
+}
 
 CASE(executing_data_faults) {
   char* at = map_pages(1);

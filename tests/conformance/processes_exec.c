@@ -152,7 +152,9 @@ CASE(unrecognised_formats_are_refused) {
   char* argv[] = {"p", NULL};
   write_file("text", "this is no program\n");
   write_file("empty", "");
-  write_file("short-elf", "\x7f" "ELF");
+  write_file("short-elf",
+             "\x7f"
+             "ELF");
   write_file("no-interpreter", "#!\n");
   write_file("missing-interpreter", "#!/does/not/exist\n");
   static const char* const names[] = {"text", "empty", "short-elf", "no-interpreter", "missing-interpreter"};
@@ -307,9 +309,7 @@ static void exec_descriptor_list(void* argument) {
   execl(program_path(), "p", "@print_open_descriptors", NULL);
 }
 
-CASE(close_on_exec_descriptors_are_closed) {
-  CHECK_STREQ(output_of(exec_descriptor_list, NULL), "[0][1][2][10][500]");
-}
+CASE(close_on_exec_descriptors_are_closed) { CHECK_STREQ(output_of(exec_descriptor_list, NULL), "[0][1][2][10][500]"); }
 
 HELPER(print_signals) {
   sigset_t mask;
@@ -349,8 +349,8 @@ static void exec_with_signals(void* argument) {
 
 CASE(signal_state_across_exec) {
   char wanted[200];
-  snprintf(wanted, sizeof wanted, "[1 ignored][12 blocked][17 ignored][%d blocked][SIGUSR2 pending][alternate stack flags 2]",
-           SIGRTMIN + 3);
+  snprintf(wanted, sizeof wanted,
+           "[1 ignored][12 blocked][17 ignored][%d blocked][SIGUSR2 pending][alternate stack flags 2]", SIGRTMIN + 3);
   CHECK_STREQ(output_of(exec_with_signals, NULL), wanted);
 }
 
@@ -519,9 +519,7 @@ static void exec_with_attributes(void* argument) {
   execl(program_path(), "p", "@print_cwd_umask_limits", NULL);
 }
 
-CASE(process_attributes_survive_exec) {
-  CHECK_STREQ(output_of(exec_with_attributes, NULL), "/usr 135 200 300 1 5");
-}
+CASE(process_attributes_survive_exec) { CHECK_STREQ(output_of(exec_with_attributes, NULL), "/usr 135 200 300 1 5"); }
 
 CASE(exec_with_few_descriptors_allowed) {
   pid_t child = CHECK_OK(fork());

@@ -200,8 +200,9 @@ CASE(memory_below_the_stack_pointer_is_kept) {
   static unsigned char area[8192] __attribute__((aligned(4096)));
   for (int i = 0; i < 200; ++i) {
     memset(area, 0xab, sizeof area);
-    __asm__ volatile("mov %%rsp, %%rbx\n\t lea 4096(%0), %%rsp\n\t mov $39, %%eax\n\t syscall\n\t mov %%rbx, %%rsp"
-                     ::"r"(area) : "rax", "rbx", "rcx", "r11", "memory", "cc");
+    __asm__ volatile(
+        "mov %%rsp, %%rbx\n\t lea 4096(%0), %%rsp\n\t mov $39, %%eax\n\t syscall\n\t mov %%rbx, %%rsp" ::"r"(area)
+        : "rax", "rbx", "rcx", "r11", "memory", "cc");
     for (size_t n = 0; n < sizeof area; ++n) CHECK_EQ(area[n], 0xab);
   }
 }
@@ -233,8 +234,8 @@ CASE(xmm_registers_are_kept) {
         "movdqu %%xmm6, 96(%[out])\n\t movdqu %%xmm7, 112(%[out])\n\t movdqu %%xmm8, 128(%[out])\n\t"
         "movdqu %%xmm9, 144(%[out])\n\t movdqu %%xmm10, 160(%[out])\n\t movdqu %%xmm11, 176(%[out])\n\t"
         "movdqu %%xmm12, 192(%[out])\n\t movdqu %%xmm13, 208(%[out])\n\t movdqu %%xmm14, 224(%[out])\n\t"
-        "movdqu %%xmm15, 240(%[out])\n\t"
-        ::"a"(numbers[i % 4]), [in] "r"(in), [out] "r"(out)
+        "movdqu %%xmm15, 240(%[out])\n\t" ::"a"(numbers[i % 4]),
+        [in] "r"(in), [out] "r"(out)
         : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
           "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
     CHECK_MEMEQ(out, in, 256);
@@ -249,8 +250,9 @@ CASE(ymm_registers_are_kept) {
     __asm__ volatile(
         "vmovdqu (%[in]), %%ymm0\n\t vmovdqu 32(%[in]), %%ymm7\n\t vmovdqu 64(%[in]), %%ymm15\n\t"
         "syscall\n\t"
-        "vmovdqu %%ymm0, (%[out])\n\t vmovdqu %%ymm7, 32(%[out])\n\t vmovdqu %%ymm15, 64(%[out])\n\t vzeroupper"
-        ::"a"(i % 2 ? SYS_getpid : 999), [in] "r"(in), [out] "r"(out)
+        "vmovdqu %%ymm0, (%[out])\n\t vmovdqu %%ymm7, 32(%[out])\n\t vmovdqu %%ymm15, 64(%[out])\n\t vzeroupper" ::"a"(
+            i % 2 ? SYS_getpid : 999),
+        [in] "r"(in), [out] "r"(out)
         : "rcx", "r11", "memory", "xmm0", "xmm7", "xmm15");
     CHECK_MEMEQ(out, in, 96);
   }
@@ -262,8 +264,8 @@ __attribute__((target("avx512f"))) static void call_with_zmm(const unsigned char
       "kmovw 192(%[in]), %%k1\n\t kmovw 194(%[in]), %%k7\n\t"
       "syscall\n\t"
       "vmovdqu64 %%zmm1, (%[out])\n\t vmovdqu64 %%zmm17, 64(%[out])\n\t vmovdqu64 %%zmm31, 128(%[out])\n\t"
-      "kmovw %%k1, 192(%[out])\n\t kmovw %%k7, 194(%[out])\n\t vzeroupper"
-      ::"a"(number), [in] "r"(in), [out] "r"(out)
+      "kmovw %%k1, 192(%[out])\n\t kmovw %%k7, 194(%[out])\n\t vzeroupper" ::"a"(number),
+      [in] "r"(in), [out] "r"(out)
       : "rcx", "r11", "memory", "xmm1");
 }
 
@@ -307,16 +309,33 @@ CASE(vector_state_survives_every_class_of_call) {
   struct stat status;
   struct timespec now;
   stack_t stack;
-  const long calls[][6] = {
-      {SYS_brk, 0}, {SYS_mmap, 0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1}, {SYS_mprotect, (long)page, 4096, 3},
-      {SYS_munmap, 0x10000000, 4096}, {SYS_rt_sigprocmask, 0, 0, (long)path, 8}, {SYS_rt_sigaction, 10, 0, (long)path, 8},
-      {SYS_sigaltstack, 0, (long)&stack}, {SYS_readlink, (long)"/proc/self/exe", (long)path, 4000},
-      {SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY}, {SYS_close, 900}, {SYS_dup2, 0, 40},
-      {SYS_close_range, 41, ~0u, 0}, {SYS_fcntl, 0, F_GETFD}, {SYS_newfstatat, AT_FDCWD, (long)".", (long)&status, 0},
-      {SYS_getcwd, (long)path, 4000}, {SYS_prctl, 16, (long)path}, {SYS_arch_prctl, 0x1003, (long)path},
-      {SYS_clock_gettime, 1, (long)&now}, {SYS_futex, (long)path, 129, 1}, {SYS_sched_getaffinity, 0, 128, (long)path},
-      {SYS_prlimit64, 0, 7, 0, (long)path}, {SYS_kill, getpid(), 0}, {SYS_write, ends[1], (long)"x", 1},
-      {SYS_gettid}, {SYS_set_robust_list, 0, 1}, {SYS_tgkill, getpid(), -1, 0}, {SYS_execve, (long)"/no/such", 0, 0}};
+  const long calls[][6] = {{SYS_brk, 0},
+                           {SYS_mmap, 0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1},
+                           {SYS_mprotect, (long)page, 4096, 3},
+                           {SYS_munmap, 0x10000000, 4096},
+                           {SYS_rt_sigprocmask, 0, 0, (long)path, 8},
+                           {SYS_rt_sigaction, 10, 0, (long)path, 8},
+                           {SYS_sigaltstack, 0, (long)&stack},
+                           {SYS_readlink, (long)"/proc/self/exe", (long)path, 4000},
+                           {SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY},
+                           {SYS_close, 900},
+                           {SYS_dup2, 0, 40},
+                           {SYS_close_range, 41, ~0u, 0},
+                           {SYS_fcntl, 0, F_GETFD},
+                           {SYS_newfstatat, AT_FDCWD, (long)".", (long)&status, 0},
+                           {SYS_getcwd, (long)path, 4000},
+                           {SYS_prctl, 16, (long)path},
+                           {SYS_arch_prctl, 0x1003, (long)path},
+                           {SYS_clock_gettime, 1, (long)&now},
+                           {SYS_futex, (long)path, 129, 1},
+                           {SYS_sched_getaffinity, 0, 128, (long)path},
+                           {SYS_prlimit64, 0, 7, 0, (long)path},
+                           {SYS_kill, getpid(), 0},
+                           {SYS_write, ends[1], (long)"x", 1},
+                           {SYS_gettid},
+                           {SYS_set_robust_list, 0, 1},
+                           {SYS_tgkill, getpid(), -1, 0},
+                           {SYS_execve, (long)"/no/such", 0, 0}};
   for (size_t i = 0; i < sizeof calls / sizeof calls[0]; ++i) {
     for (int round = 0; round < 10; ++round) {
       unsigned char in[64], out[64];
@@ -326,11 +345,14 @@ CASE(vector_state_survives_every_class_of_call) {
       register long r9 __asm__("r9") = 0;
       long number = calls[i][0];
       __asm__ volatile(
-          "movdqu (%[in]), %%xmm0\n\t movdqu 16(%[in]), %%xmm5\n\t movdqu 32(%[in]), %%xmm8\n\t movdqu 48(%[in]), %%xmm15\n\t"
+          "movdqu (%[in]), %%xmm0\n\t movdqu 16(%[in]), %%xmm5\n\t movdqu 32(%[in]), %%xmm8\n\t movdqu 48(%[in]), "
+          "%%xmm15\n\t"
           "syscall\n\t"
-          "movdqu %%xmm0, (%[out])\n\t movdqu %%xmm5, 16(%[out])\n\t movdqu %%xmm8, 32(%[out])\n\t movdqu %%xmm15, 48(%[out])"
+          "movdqu %%xmm0, (%[out])\n\t movdqu %%xmm5, 16(%[out])\n\t movdqu %%xmm8, 32(%[out])\n\t movdqu %%xmm15, "
+          "48(%[out])"
           : "+a"(number)
-          : "D"(calls[i][1]), "S"(calls[i][2]), "d"(calls[i][3]), "r"(r10), "r"(r8), "r"(r9), [in] "r"(in), [out] "r"(out)
+          : "D"(calls[i][1]), "S"(calls[i][2]), "d"(calls[i][3]), "r"(r10), "r"(r8),
+            "r"(r9), [in] "r"(in), [out] "r"(out)
           : "rcx", "r11", "memory", "xmm0", "xmm5", "xmm8", "xmm15");
       if (memcmp(in, out, 64) != 0) FAIL("call %ld lost vector registers", calls[i][0]);
     }
@@ -343,8 +365,11 @@ CASE(vector_state_survives_signals_between_calls) {
   unsigned char in[32], out[32];
   for (int i = 0; i < 100000; ++i) {
     for (int n = 0; n < 32; ++n) in[n] = (unsigned char)(n + i);
-    __asm__ volatile("movdqu (%1), %%xmm4\n\t movdqu 16(%1), %%xmm14\n\t syscall\n\t movdqu %%xmm4, (%2)\n\t movdqu %%xmm14, 16(%2)"
-                     ::"a"(SYS_getpid), "r"(in), "r"(out) : "rcx", "r11", "memory", "xmm4", "xmm14");
+    __asm__ volatile(
+        "movdqu (%1), %%xmm4\n\t movdqu 16(%1), %%xmm14\n\t syscall\n\t movdqu %%xmm4, (%2)\n\t movdqu %%xmm14, "
+        "16(%2)" ::"a"(SYS_getpid),
+        "r"(in), "r"(out)
+        : "rcx", "r11", "memory", "xmm4", "xmm14");
     CHECK_MEMEQ(out, in, 32);
   }
   stop_signal_pump(&pump);

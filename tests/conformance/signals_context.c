@@ -28,7 +28,8 @@ static void note_and_skip(int number, siginfo_t* info, void* context) {
 }
 
 // Loads every register with a known value and executes `mov (%rax), %rax` (3 bytes) with a bad address.
-__attribute__((noinline)) static void fault_with_known_registers(unsigned long flags, const void* vectors, long address) {
+__attribute__((noinline)) static void fault_with_known_registers(unsigned long flags, const void* vectors,
+                                                                 long address) {
   __asm__ volatile(
       "sub $128, %%rsp\n\t"
       "push %%rbp\n\t"
@@ -41,7 +42,8 @@ __attribute__((noinline)) static void fault_with_known_registers(unsigned long f
       "movdqu 240(%[vectors]), %%xmm15\n\t"
       "mov $0x1001, %%rbx\n\t mov $0x1002, %%rcx\n\t mov $0x1003, %%rdx\n\t mov $0x1005, %%rdi\n\t"
       "mov $0x1006, %%rbp\n\t mov $0x1008, %%r8\n\t mov $0x1009, %%r9\n\t mov $0x100a, %%r10\n\t"
-      "mov $0x100b, %%r11\n\t mov $0x100c, %%r12\n\t mov $0x100d, %%r13\n\t mov $0x100e, %%r14\n\t mov $0x100f, %%r15\n\t"
+      "mov $0x100b, %%r11\n\t mov $0x100c, %%r12\n\t mov $0x100d, %%r13\n\t mov $0x100e, %%r14\n\t mov $0x100f, "
+      "%%r15\n\t"
       "push %%rsi\n\t popfq\n\t"
       "mov (%%rax), %%rax\n\t"
       "cld\n\t"
@@ -62,7 +64,7 @@ CASE(registers_at_a_fault_are_exact) {
   unsigned long flags = 0x202 | 1 /* CF */ | 0x40 /* ZF */ | 0x80 /* SF */ | 0x400 /* DF */ | 0x800 /* OF */;
   fault_with_known_registers(flags, vectors, 0x10);
   CHECK_EQ(handled_count, 1);
-  static const int names[] = {REG_RBX, REG_RCX, REG_RDX, REG_RDI, REG_RBP, REG_R8,  REG_R9,
+  static const int names[] = {REG_RBX, REG_RCX, REG_RDX, REG_RDI, REG_RBP, REG_R8, REG_R9,
                               REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
   static const int values[] = {0x1001, 0x1002, 0x1003, 0x1005, 0x1006, 0x1008, 0x1009,
                                0x100a, 0x100b, 0x100c, 0x100d, 0x100e, 0x100f};
@@ -106,7 +108,8 @@ CASE(registers_changed_by_the_handler_take_effect) {
   unsigned char carry;
   unsigned char xmm7[16];
   __asm__ volatile(
-      "xor %%eax, %%eax\n\t mov %%rax, %%r12\n\t mov %%rax, %%rcx\n\t mov %%rax, %%r11\n\t pxor %%xmm7, %%xmm7\n\t clc\n\t"
+      "xor %%eax, %%eax\n\t mov %%rax, %%r12\n\t mov %%rax, %%rcx\n\t mov %%rax, %%r11\n\t pxor %%xmm7, %%xmm7\n\t "
+      "clc\n\t"
       "ud2\n\t"
       "setc %[carry]\n\t mov %%r12, %[r12]\n\t movdqu %%xmm7, %[xmm7]"
       : "=&a"(rax), [carry] "=m"(carry), [r12] "=m"(r12), "=&c"(rcx), [xmm7] "=m"(xmm7)
@@ -223,8 +226,8 @@ CASE(trap_flag_single_steps) {
   __asm__ volatile(
       "sub $128, %%rsp\n\t pushfq\n\t orq $0x100, (%%rsp)\n\t popfq\n\t"
       "nop\n\t nop\n\t nop\n\t"
-      "pushfq\n\t andq $~0x100, (%%rsp)\n\t popfq\n\t add $128, %%rsp"
-      ::: "memory", "cc");
+      "pushfq\n\t andq $~0x100, (%%rsp)\n\t popfq\n\t add $128, %%rsp" ::
+          : "memory", "cc");
   CHECK(handled_count >= 5);
   CHECK_EQ(seen_info.si_code, TRAP_TRACE);
 }
@@ -249,7 +252,9 @@ __attribute__((naked)) static void handler_reads_entry_state(int number, siginfo
       "addq $2, 168(%rdx)\n\t"  // uc_mcontext.gregs[REG_RIP]
       "ret");
 }
-__asm__(".local stack_seen_at_entry; .comm stack_seen_at_entry,8,8; .local flags_seen_at_entry; .comm flags_seen_at_entry,8,8");
+__asm__(
+    ".local stack_seen_at_entry; .comm stack_seen_at_entry,8,8; .local flags_seen_at_entry; .comm "
+    "flags_seen_at_entry,8,8");
 
 CASE(handler_starts_with_aligned_stack_and_clear_flags) {
   install_handler(SIGILL, handler_reads_entry_state, 0);
@@ -287,8 +292,8 @@ CASE(red_zone_survives_a_signal) {
 static void clobber_everything(int number, siginfo_t* info, void* context) {
   __asm__ volatile(
       "pcmpeqd %%xmm0, %%xmm0\n\t movdqa %%xmm0, %%xmm1\n\t movdqa %%xmm0, %%xmm8\n\t movdqa %%xmm0, %%xmm15\n\t"
-      "mov $-1, %%rax\n\t mov %%rax, %%rcx\n\t mov %%rax, %%r8\n\t mov %%rax, %%r11\n\t fldpi"
-      ::: "rax", "rcx", "r8", "r11", "xmm0", "xmm1", "xmm8", "xmm15", "memory", "cc");
+      "mov $-1, %%rax\n\t mov %%rax, %%rcx\n\t mov %%rax, %%r8\n\t mov %%rax, %%r11\n\t fldpi" ::
+          : "rax", "rcx", "r8", "r11", "xmm0", "xmm1", "xmm8", "xmm15", "memory", "cc");
   unsigned mxcsr = 0x7f80;
   __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
   getppid();

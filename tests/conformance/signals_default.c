@@ -58,9 +58,7 @@ CASE(each_raised_signal_does_its_default_action) {
 
 static void abort_child(void* argument) { abort(); }
 static void null_write(void* argument) { *(volatile int*)argument = 1; }
-static void divide(void* argument) {
-  __asm__ volatile("idiv %%ebx" ::"a"(1), "d"(0), "b"(0) : "cc");
-}
+static void divide(void* argument) { __asm__ volatile("idiv %%ebx" ::"a"(1), "d"(0), "b"(0) : "cc"); }
 static void illegal(void* argument) { __asm__ volatile("ud2"); }
 static void breakpoint(void* argument) { __asm__ volatile("int3"); }
 static void jump_to_nowhere(void* argument) { ((void (*)(void))0x1234)(); }
@@ -72,8 +70,8 @@ CASE(uncaught_faults_kill_with_their_signal) {
   static const struct {
     void (*body)(void*);
     int number;
-  } table[] = {{abort_child, SIGABRT}, {null_write, SIGSEGV}, {divide, SIGFPE},       {illegal, SIGILL},
-               {breakpoint, SIGTRAP},  {halt, SIGSEGV},       {bad_stack, SIGSEGV},   {jump_to_nowhere, SIGSEGV}};
+  } table[] = {{abort_child, SIGABRT}, {null_write, SIGSEGV}, {divide, SIGFPE},     {illegal, SIGILL},
+               {breakpoint, SIGTRAP},  {halt, SIGSEGV},       {bad_stack, SIGSEGV}, {jump_to_nowhere, SIGSEGV}};
   for (size_t i = 0; i < sizeof table / sizeof table[0]; ++i) {
     int status = wait_status_of(start_child(table[i].body, NULL));
     if (status != table[i].number) FAIL("row %zu: wait status 0x%x", i, status);
@@ -167,7 +165,8 @@ static void overflow_of_alternate_stack(void* argument) {
   long pid = getpid();
   __asm__ volatile(
       "lea 4160(%0), %%rsp\n\t mov %1, %%rdi\n\t mov $10, %%esi\n\t mov $62, %%eax\n\t syscall\n\t"
-      "mov $60, %%eax\n\t xor %%edi, %%edi\n\t syscall" ::"r"(small), "r"(pid)
+      "mov $60, %%eax\n\t xor %%edi, %%edi\n\t syscall" ::"r"(small),
+      "r"(pid)
       : "rdi", "rsi", "rax", "rcx", "r11", "memory");
 }
 

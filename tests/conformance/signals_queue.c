@@ -26,9 +26,7 @@ static sigset_t block(int first, int second) {
   return set;
 }
 
-static void queue(int number, int value) {
-  CHECK_OK(sigqueue(getpid(), number, (union sigval){.sival_int = value}));
-}
+static void queue(int number, int value) { CHECK_OK(sigqueue(getpid(), number, (union sigval){.sival_int = value})); }
 
 CASE(realtime_signals_queue_in_order) {
   sigset_t set = block(SIGRTMIN + 1, SIGRTMIN + 2);

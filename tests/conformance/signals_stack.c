@@ -24,7 +24,9 @@ static void use_alternate(int flags) {
   CHECK_OK(sigaltstack(&stack, NULL));
 }
 
-static bool on_alternate(uintptr_t at) { return at >= (uintptr_t)alternate && at < (uintptr_t)alternate + sizeof alternate; }
+static bool on_alternate(uintptr_t at) {
+  return at >= (uintptr_t)alternate && at < (uintptr_t)alternate + sizeof alternate;
+}
 
 CASE(handler_runs_on_the_alternate_stack) {
   use_alternate(0);

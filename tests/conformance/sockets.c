@@ -232,11 +232,13 @@ static void send_descriptors(int socket, const int* fds, int count) {
   union control control;
   memset(&control, 0, sizeof control);
   struct iovec part = {"d", 1};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
+  struct msghdr message = {.msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = control.bytes,
                            .msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)count)};
   struct cmsghdr* header = CMSG_FIRSTHDR(&message);
-  *header = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-                             .cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count)};
+  *header = (struct cmsghdr){
+      .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int) * (size_t)count)};
   memcpy(CMSG_DATA(header), fds, sizeof(int) * (size_t)count);
   CHECK_EQ(sendmsg(socket, &message, 0), 1);
 }
@@ -245,8 +247,8 @@ static int receive_descriptors(int socket, int* fds, int flags) {
   union control control;
   char byte;
   struct iovec part = {&byte, 1};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                           .msg_controllen = sizeof control.bytes};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   CHECK_EQ(recvmsg(socket, &message, flags), 1);
   struct cmsghdr* header = CMSG_FIRSTHDR(&message);
   if (header == NULL) return 0;
@@ -290,7 +292,8 @@ CASE(passed_descriptors_get_the_lowest_numbers) {
   union control control = {.header = {CMSG_LEN(4), SOL_SOCKET, SCM_RIGHTS}};
   memcpy(CMSG_DATA(&control.header), &bad, 4);
   struct iovec part = {"d", 1};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(4)};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = CMSG_SPACE(4)};
   CHECK_FAILS(sendmsg(pair.a, &message, 0), EBADF);
 }
 
@@ -306,8 +309,8 @@ CASE(credentials_are_passed) {
   } control;
   char byte;
   struct iovec part = {&byte, 1};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-                           .msg_controllen = sizeof control.bytes};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   CHECK_EQ(recvmsg(pair.b, &message, 0), 1);
   struct cmsghdr* header = CMSG_FIRSTHDR(&message);
   CHECK(header != NULL);

@@ -61,7 +61,8 @@ CASE(auxiliary_vector_types_are_the_kernels) {
   // The vector lies behind the environment; print its types in order.
   char** at = environ;
   while (*at != NULL) ++at;
-  for (Elf64_auxv_t* entry = (Elf64_auxv_t*)(at + 1); entry->a_type != AT_NULL; ++entry) FACT("type %lu", entry->a_type);
+  for (Elf64_auxv_t* entry = (Elf64_auxv_t*)(at + 1); entry->a_type != AT_NULL; ++entry)
+    FACT("type %lu", entry->a_type);
 }
 
 CASE(program_headers_are_the_programs) {
@@ -218,8 +219,10 @@ CASE(program_at_a_fixed_address) {
 }
 
 CASE(program_with_huge_bss) {
-  run_program("static char big[3ul<<30];int main(void){big[0]=1;big[sizeof big-1]=2;return big[0]+big[1ul<<31]+big[sizeof big-1];}",
-              "-mcmodel=large -no-pie", 3);
+  run_program(
+      "static char big[3ul<<30];int main(void){big[0]=1;big[sizeof big-1]=2;return big[0]+big[1ul<<31]+big[sizeof "
+      "big-1];}",
+      "-mcmodel=large -no-pie", 3);
 }
 
 CASE(program_with_gaps_between_segments) {
@@ -227,19 +230,20 @@ CASE(program_with_gaps_between_segments) {
 }
 
 CASE(program_with_large_alignment) {
-  run_program("__attribute__((aligned(2097152))) static char block[4096]={1};int main(void){return ((long)block%2097152==0)*11;}",
-              "-Wl,-z,max-page-size=2097152", 11);
+  run_program(
+      "__attribute__((aligned(2097152))) static char block[4096]={1};int main(void){return "
+      "((long)block%2097152==0)*11;}",
+      "-Wl,-z,max-page-size=2097152", 11);
 }
 
 CASE(program_without_libc) {
   run_program(
-      "__attribute__((naked)) void _start(void){__asm__(\"mov %rsp,%rdi; mov $60,%eax; and $15,%edi; add $20,%edi; syscall\");}",
+      "__attribute__((naked)) void _start(void){__asm__(\"mov %rsp,%rdi; mov $60,%eax; and $15,%edi; add $20,%edi; "
+      "syscall\");}",
       "-nostdlib -static", 20);
 }
 
-CASE(program_without_sections_and_headers) {
-  run_program("int main(void){return 5;}", "-s -static", 5);
-}
+CASE(program_without_sections_and_headers) { run_program("int main(void){return 5;}", "-s -static", 5); }
 
 CASE(program_that_ends_by_exit_of_its_only_thread) {
   run_program("#include <sys/syscall.h>\n#include <unistd.h>\nint main(void){syscall(SYS_exit,13);}", "", 13);

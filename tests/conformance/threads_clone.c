@@ -228,9 +228,11 @@ CASE(set_tid_address_returns_tid_and_is_used) {
   shared[0] = 77;
   CHECK_EQ(RAW(SYS_set_tid_address, &shared[1]), case_gettid());
   // The kernel clears only in memory that outlives the thread: a child sharing our memory.
-  struct clone_args arguments = {
-      .exit_signal = SIGCHLD, .stack = (uintptr_t)new_stack(), .stack_size = kStackSize, .flags = CLONE_VM,
-      .child_tid = (uintptr_t)shared};
+  struct clone_args arguments = {.exit_signal = SIGCHLD,
+                                 .stack = (uintptr_t)new_stack(),
+                                 .stack_size = kStackSize,
+                                 .flags = CLONE_VM,
+                                 .child_tid = (uintptr_t)shared};
   arguments.flags |= CLONE_CHILD_CLEARTID;
   long child = raw_clone3(&arguments, note_ids, NULL);
   CHECK(child > 0);
@@ -297,9 +299,7 @@ CASE(rseq_area_of_libc_is_live) {
 }
 
 CASE(rseq_registration_reports_misuse) {
-  static struct {
-    uint32_t words[8];
-  } area __attribute__((aligned(32)));
+  static struct { uint32_t words[8]; } area __attribute__((aligned(32)));
   CHECK_EQ(RAW(SYS_rseq, 1, 32, 0, 0), -EINVAL);
 #ifdef __GLIBC__
   // glibc holds the registration already: a second one with another address is refused.

@@ -7,7 +7,8 @@
 
 static atomic_uint word, second_word;
 
-static long futex(atomic_uint* at, int operation, unsigned value, const void* timeout, atomic_uint* at2, unsigned value3) {
+static long futex(atomic_uint* at, int operation, unsigned value, const void* timeout, atomic_uint* at2,
+                  unsigned value3) {
   return RAW(SYS_futex, at, operation, value, timeout, at2, value3);
 }
 

@@ -22,9 +22,9 @@ static int64_t raw_clock(clockid_t clock) {
 }
 
 CASE(vdso_and_system_call_agree_on_every_clock) {
-  static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
-                                     CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI, CLOCK_PROCESS_CPUTIME_ID,
-                                     CLOCK_THREAD_CPUTIME_ID};
+  static const clockid_t clocks[] = {
+      CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW,      CLOCK_REALTIME_COARSE,  CLOCK_MONOTONIC_COARSE,
+      CLOCK_BOOTTIME, CLOCK_TAI,       CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
   for (size_t i = 0; i < sizeof clocks / sizeof clocks[0]; ++i) {
     for (int round = 0; round < 100; ++round) {
       int64_t first = libc_clock(clocks[i]), second = raw_clock(clocks[i]), third = libc_clock(clocks[i]);

@@ -47,16 +47,16 @@ struct conformance_helper {
 };
 
 // Both kinds of entries are collected by the linker; nothing runs before main.
-#define CASE(name)                                                                                           \
-  static void case_##name(void);                                                                             \
-  static const struct conformance_case entry_##name                                                          \
-      __attribute__((used, aligned(8), section("conformance_cases"))) = {#name, case_##name};                \
+#define CASE(name)                                                                            \
+  static void case_##name(void);                                                              \
+  static const struct conformance_case entry_##name                                           \
+      __attribute__((used, aligned(8), section("conformance_cases"))) = {#name, case_##name}; \
   static void case_##name(void)
 
-#define HELPER(name)                                                                                         \
-  static int helper_##name(int argc, char** argv);                                                           \
-  static const struct conformance_helper helper_entry_##name                                                 \
-      __attribute__((used, aligned(8), section("conformance_helpers"))) = {#name, helper_##name};            \
+#define HELPER(name)                                                                              \
+  static int helper_##name(int argc, char** argv);                                                \
+  static const struct conformance_helper helper_entry_##name                                      \
+      __attribute__((used, aligned(8), section("conformance_helpers"))) = {#name, helper_##name}; \
   static int helper_##name(int argc __attribute__((unused)), char** argv __attribute__((unused)))
 
 _Noreturn void case_fail(const char* file, int line, const char* format, ...) __attribute__((format(printf, 3, 4)));
@@ -68,52 +68,52 @@ void case_fact(const char* format, ...) __attribute__((format(printf, 1, 2)));
 #define SKIP(...) case_skip(__VA_ARGS__)
 #define FACT(...) case_fact(__VA_ARGS__)
 
-#define CHECK(condition)                                                             \
-  do {                                                                               \
-    if (!(condition)) FAIL("not true: %s (errno %d)", #condition, errno);            \
+#define CHECK(condition)                                                  \
+  do {                                                                    \
+    if (!(condition)) FAIL("not true: %s (errno %d)", #condition, errno); \
   } while (0)
 
-#define CHECK_EQ(actual, expected)                                                                               \
-  do {                                                                                                           \
-    long actual_value = (long)(actual), expected_value = (long)(expected);                                       \
-    if (actual_value != expected_value)                                                                          \
-      FAIL("%s is %ld (0x%lx), expected %s = %ld (0x%lx); errno %d", #actual, actual_value,                      \
-           (unsigned long)actual_value, #expected, expected_value, (unsigned long)expected_value, errno);        \
+#define CHECK_EQ(actual, expected)                                                                        \
+  do {                                                                                                    \
+    long actual_value = (long)(actual), expected_value = (long)(expected);                                \
+    if (actual_value != expected_value)                                                                   \
+      FAIL("%s is %ld (0x%lx), expected %s = %ld (0x%lx); errno %d", #actual, actual_value,               \
+           (unsigned long)actual_value, #expected, expected_value, (unsigned long)expected_value, errno); \
   } while (0)
 
 // The call must not fail (return -1); evaluates to its result.
-#define CHECK_OK(call)                                                                             \
-  ({                                                                                               \
-    __typeof__(call) call_result = (call);                                                         \
-    if ((long)call_result == -1) FAIL("%s failed: errno %d (%s)", #call, errno, strerror(errno));  \
-    call_result;                                                                                   \
+#define CHECK_OK(call)                                                                            \
+  ({                                                                                              \
+    __typeof__(call) call_result = (call);                                                        \
+    if ((long)call_result == -1) FAIL("%s failed: errno %d (%s)", #call, errno, strerror(errno)); \
+    call_result;                                                                                  \
   })
 
-#define CHECK_FAILS(call, expected_errno)                                                                  \
-  do {                                                                                                     \
-    errno = 0;                                                                                             \
-    long call_result = (long)(call);                                                                       \
-    int call_errno = errno;                                                                                \
-    if (call_result != -1) FAIL("%s returned %ld, expected errno %s", #call, call_result, #expected_errno);\
-    if (call_errno != (expected_errno))                                                                    \
-      FAIL("%s: errno %d (%s), expected %s", #call, call_errno, strerror(call_errno), #expected_errno);    \
-  } while (0)
-
-#define CHECK_STREQ(actual, expected)                                                                       \
+#define CHECK_FAILS(call, expected_errno)                                                                   \
   do {                                                                                                      \
-    const char *actual_text = (actual), *expected_text = (expected);                                        \
-    if (strcmp(actual_text, expected_text) != 0)                                                            \
-      FAIL("%s is \"%s\", expected \"%s\"", #actual, actual_text, expected_text);                           \
+    errno = 0;                                                                                              \
+    long call_result = (long)(call);                                                                        \
+    int call_errno = errno;                                                                                 \
+    if (call_result != -1) FAIL("%s returned %ld, expected errno %s", #call, call_result, #expected_errno); \
+    if (call_errno != (expected_errno))                                                                     \
+      FAIL("%s: errno %d (%s), expected %s", #call, call_errno, strerror(call_errno), #expected_errno);     \
   } while (0)
 
-#define CHECK_MEMEQ(actual, expected, size)                                                     \
-  do {                                                                                          \
+#define CHECK_STREQ(actual, expected)                                             \
+  do {                                                                            \
+    const char *actual_text = (actual), *expected_text = (expected);              \
+    if (strcmp(actual_text, expected_text) != 0)                                  \
+      FAIL("%s is \"%s\", expected \"%s\"", #actual, actual_text, expected_text); \
+  } while (0)
+
+#define CHECK_MEMEQ(actual, expected, size)                                                        \
+  do {                                                                                             \
     if (memcmp((actual), (expected), (size)) != 0) FAIL("%s differs from %s", #actual, #expected); \
   } while (0)
 
 // Waits for another thread or process to make the condition true. There is no deadline here: the runner has one.
-#define WAIT_UNTIL(condition) \
-  do {                        \
+#define WAIT_UNTIL(condition)             \
+  do {                                    \
     while (!(condition)) pause_briefly(); \
   } while (0)
 
@@ -136,8 +136,7 @@ static inline long raw_syscall6(long number, long a, long b, long c, long d, lon
 #define RAW3(n, a, b, c) raw_syscall6(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define RAW4(n, a, b, c, d) raw_syscall6(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 #define RAW5(n, a, b, c, d, e) raw_syscall6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-#define RAW6(n, a, b, c, d, e, f) \
-  raw_syscall6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define RAW6(n, a, b, c, d, e, f) raw_syscall6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define RAW(...) RAW_PICK(__VA_ARGS__, RAW6, RAW5, RAW4, RAW3, RAW2, RAW1, RAW0)(__VA_ARGS__)
 
 // True when the runner said that this run is under the runtime. For documented expected differences only.
