@@ -11,6 +11,8 @@ namespace {
 
 inline constexpr std::uint64_t kPage = 4096;
 inline constexpr std::uint64_t kHeaderSearchPages = 32768;  // 128 MiB of read-only data before the code
+inline constexpr unsigned kMaxHolePages = 512;              // segments aligned to 2 MiB leave holes
+inline constexpr std::uint32_t kElfMagic = 0x464c457f;
 inline constexpr unsigned kMaxProgramHeaders = 64;
 inline constexpr std::uint32_t kMaxFrameSize = 1 << 20;
 
@@ -63,9 +65,12 @@ bool read_object(std::uint64_t base, std::uint64_t address, FrameHeader& frames)
 
 bool find_object(const CodeMapping& mapping, std::uint64_t address, FrameHeader& frames) {
   std::uint64_t page = mapping.start & ~(kPage - 1);
-  for (std::uint64_t i = 0; i < kHeaderSearchPages && page >= kPage; ++i, page -= kPage) {
+  unsigned hole = 0;
+  for (std::uint64_t i = 0; i < kHeaderSearchPages && hole <= kMaxHolePages && page >= kPage; ++i, page -= kPage) {
     std::uint32_t magic;
-    if (read_guest(magic, guest(page)) == 0 && magic == 0x464c457f && read_object(page, address, frames)) return true;
+    const bool readable = read_guest(magic, guest(page)) == 0;
+    hole = readable ? 0 : hole + 1;
+    if (readable && magic == kElfMagic && read_object(page, address, frames)) return true;
   }
   return false;
 }

@@ -13,6 +13,7 @@ namespace {
 // Address space for all; only pages with records become resident.
 constinit Patch* g_patches = nullptr;
 constinit std::atomic<std::size_t> g_count{0};
+constinit std::atomic<std::uint64_t> g_changes{0};
 
 }  // namespace
 
@@ -37,21 +38,29 @@ Patch* next_patch() {
 
 void publish_patch() { g_count.store(g_count.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
 
+void set_state(Patch& patch, PatchState state) {
+  patch.state.store(state, std::memory_order_seq_cst);
+  g_changes.fetch_add(1, std::memory_order_seq_cst);
+}
+std::uint64_t change_count() { return g_changes.load(std::memory_order_seq_cst); }
+
 void jump_bytes(const Patch& patch, std::uint8_t (&bytes)[kJumpSize]) {
   const auto displacement = static_cast<std::uint32_t>(patch.stub - (patch.jump + kJumpSize));
   bytes[0] = 0xe9;
   for (unsigned i = 0; i < 4; ++i) bytes[1 + i] = static_cast<std::uint8_t>(displacement >> (8 * i));
 }
 
-const Patch* find_by_boundary(std::uint64_t address, PatchState state) {
+BoundaryMatch find_by_boundary(std::uint64_t address) {
   const std::size_t count = patch_count();
+  BoundaryMatch best{nullptr, PatchState::kRetired};
   for (std::size_t i = 0; i < count; ++i) {
     const Patch& patch = g_patches[i];
     const std::uint64_t offset = address - patch.jump;
     if (offset >= kJumpSize || (patch.boundary_mask >> offset & 1) == 0) continue;
-    if (patch.state.load(std::memory_order_acquire) == state) return &patch;
+    const PatchState state = patch.state.load(std::memory_order_seq_cst);
+    if (best.patch == nullptr || state < best.state) best = {&patch, state};
   }
-  return nullptr;
+  return best;
 }
 
 const Patch* find_by_stub(std::uint64_t address) {

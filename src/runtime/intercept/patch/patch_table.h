@@ -13,6 +13,7 @@ namespace casemate::runtime {
 
 inline constexpr std::size_t kPatchCapacity = 4096;
 
+// In the order in which handlers prefer them.
 enum class PatchState : std::uint8_t {
   kWriting,  // bytes are changing; boundaries may hold int3
   kLive,
@@ -44,10 +45,22 @@ Patch& patch_at(std::size_t index);
 Patch* next_patch();
 void publish_patch();
 
+// The only way to change a state. A patch is kWriting before the first of its bytes changes and until after the last.
+void set_state(Patch& patch, PatchState state);
+// Moves with every set_state, before any byte changes. A handler that looks at states and bytes takes it before and
+// after, and starts again when it moved.
+std::uint64_t change_count();
+
 // The bytes of the patch's jump.
 void jump_bytes(const Patch& patch, std::uint8_t (&bytes)[kJumpSize]);
-// [signal-safe]; null when there is none. A boundary is any covered instruction's start within the jump.
-const Patch* find_by_boundary(std::uint64_t address, PatchState state);
+struct BoundaryMatch {
+  const Patch* patch;  // null: none
+  PatchState state;    // as it was when looked at, once
+};
+// The patch with an instruction's start at `address` within its jump; of several the one that is being written, else
+// the live one, else any. [signal-safe]
+BoundaryMatch find_by_boundary(std::uint64_t address);
+// Null when there is none. [signal-safe]
 const Patch* find_by_stub(std::uint64_t address);
 // copy_from_guest of code, with the program's own bytes where patches stand. Caller holds the patcher's lock.
 [[nodiscard]] long copy_original_code(void* destination, std::uint64_t address, std::size_t size);

@@ -78,7 +78,7 @@ bool change_bytes(CodeWriter& writer, Patch& patch, Direction direction, std::ui
   jump_bytes(patch, bytes);
   if (direction == Direction::kRestore) __builtin_memcpy(bytes, patch.original, kJumpSize);
   if (!writer.open({patch.jump, patch.jump + kJumpSize, protection, CodeOwner::kProgram})) return false;
-  patch.state.store(PatchState::kWriting, std::memory_order_release);
+  set_state(patch, PatchState::kWriting);
   const bool alone = writer.concurrency() == Concurrency::kAlone;
   const bool done = alone ? write_at_once(writer, patch, bytes) : write_in_steps(writer, patch, bytes);
   writer.close();
@@ -110,7 +110,7 @@ void restore(Patch& patch) {
   }
   // When the code cannot be written any more the jump stays, and must stay known.
   const bool stays = !done && jump_is_in_place(patch);
-  patch.state.store(stays ? PatchState::kLive : PatchState::kRetired, std::memory_order_release);
+  set_state(patch, stays ? PatchState::kLive : PatchState::kRetired);
 }
 
 // Holds the lock. A holder that died inside (a vfork child that was killed) may have left bytes half written.
@@ -129,7 +129,7 @@ bool is_patched(std::uint64_t site) {
     Patch& patch = patch_at(i);
     if (patch.site() != site || patch.state.load(std::memory_order_relaxed) != PatchState::kLive) continue;
     if (jump_is_in_place(patch)) return true;
-    patch.state.store(PatchState::kRetired, std::memory_order_release);  // somebody wrote over it
+    set_state(patch, PatchState::kRetired);  // somebody wrote over it
   }
   return false;
 }
@@ -198,7 +198,7 @@ void fill_record(Patch& patch, const Attempt& attempt, const PatchPlan& plan, co
     if (offset < kJumpSize && offset < plan.covered_size) patch.boundary_mask |= static_cast<std::uint8_t>(1u << offset);
   }
   __builtin_memcpy(patch.original, attempt.window + kWindowBefore - plan.before_size, plan.covered_size);
-  patch.state.store(PatchState::kRetired, std::memory_order_relaxed);
+  set_state(patch, PatchState::kRetired);
 }
 
 enum class Outcome : std::uint8_t { kPatched, kTryOther, kUnwritable };
@@ -206,7 +206,7 @@ enum class Outcome : std::uint8_t { kPatched, kTryOther, kUnwritable };
 // Gives the record its jump, or leaves the program's bytes as they were.
 Outcome install(CodeWriter& writer, Patch& patch, std::uint32_t protection) {
   if (change_bytes_logged(writer, patch, Direction::kInstall, protection)) {
-    patch.state.store(PatchState::kLive, std::memory_order_release);
+    set_state(patch, PatchState::kLive);
     return Outcome::kPatched;
   }
   if (patch.state.load(std::memory_order_relaxed) == PatchState::kWriting) restore(patch);
@@ -272,6 +272,21 @@ bool may_be_patched(const CodeLookup& code) {
   return code.found && code.mapping.sharing == CodeSharing::kPrivate && (code.mapping.protection & PROT_EXEC) != 0;
 }
 
+// What an int3 at `address` of the program means, by the present state of patches and bytes.
+PatchRedirect classify_trap(std::uint64_t address) {
+  const BoundaryMatch match = find_by_boundary(address);
+  if (match.patch == nullptr) return {PatchRedirectKind::kNotOurs, 0};
+  const std::uint64_t offset = address - match.patch->jump;
+  const bool in_stub = match.state == PatchState::kWriting ||
+                       (match.state == PatchState::kLive && offset != 0 && jump_is_in_place(*match.patch));
+  if (in_stub) return {PatchRedirectKind::kContinue, stub_of_offset(*match.patch, offset)};
+  // The jump was completed, taken back or written over between the trap and now: execute what is there, unless that is
+  // an int3 of the program's own.
+  std::uint8_t now = kInt3;
+  const bool own = copy_from_guest(&now, guest(address), 1) != 0 || now == kInt3;
+  return {own ? PatchRedirectKind::kNotOurs : PatchRedirectKind::kContinue, address};
+}
+
 void retire_range(std::uint64_t start, std::uint64_t size, Direction direction) {
   if (!may_hold_sites(start, size)) return;
   const Section section;
@@ -282,7 +297,7 @@ void retire_range(std::uint64_t start, std::uint64_t size, Direction direction) 
     if (direction == Direction::kRestore && jump_is_in_place(patch)) {
       restore(patch);
     } else {
-      patch.state.store(PatchState::kRetired, std::memory_order_release);
+      set_state(patch, PatchState::kRetired);
     }
   }
   forget_sites(start, size);
@@ -334,24 +349,11 @@ PatchRedirect patcher_redirect(std::uint64_t rip_after_int3) {
     }
     return {PatchRedirectKind::kFixGs, patch->stub + patch->check};
   }
-  std::uint8_t now = 0;
-  if (const Patch* patch = find_by_boundary(address, PatchState::kWriting)) {
-    return {PatchRedirectKind::kContinue, stub_of_offset(*patch, address - patch->jump)};
+  for (;;) {
+    const std::uint64_t changes = change_count();
+    const PatchRedirect answer = classify_trap(address);
+    if (change_count() == changes) return answer;
   }
-  if (const Patch* patch = find_by_boundary(address, PatchState::kLive)) {
-    if (address != patch->jump && jump_is_in_place(*patch)) {
-      return {PatchRedirectKind::kContinue, stub_of_offset(*patch, address - patch->jump)};
-    }
-    // The jump was completed between the trap and now, or somebody wrote over it: execute what is there, unless that
-    // is an int3 of the program's own.
-    const bool own = copy_from_guest(&now, guest(address), 1) != 0 || now == kInt3;
-    return {own ? PatchRedirectKind::kNotOurs : PatchRedirectKind::kContinue, address};
-  }
-  if (find_by_boundary(address, PatchState::kRetired) != nullptr && copy_from_guest(&now, guest(address), 1) == 0 &&
-      now != kInt3) {
-    return {PatchRedirectKind::kContinue, address};  // taken back between the trap and now
-  }
-  return {PatchRedirectKind::kNotOurs, 0};
 }
 
 PatchRedirect patcher_fault_redirect(std::uint64_t rip) {
