@@ -14,6 +14,8 @@
 #include <cstring>
 #include <memory>
 
+#include "casemate/doctor/host.h"
+
 namespace casemate::cli {
 namespace {
 
@@ -172,10 +174,12 @@ Result<void> check_kernel() {
   const int code = errno;
   utsname name = {};
   uname(&name);
-  const std::string reason =
-      code == EINVAL ? "has no Syscall User Dispatch: Linux 5.11 or newer on x86-64 with CONFIG_GENERIC_ENTRY is needed"
-                     : std::string("refuses Syscall User Dispatch (") + std::strerror(code) +
-                           "): a seccomp profile, or Casemate inside Casemate";
+  std::string reason = std::string("refuses Syscall User Dispatch (") + std::strerror(code) + "): a seccomp profile";
+  if (code == EINVAL && release_is_at_least(name.release, 5, 11)) {
+    reason = "offers no Syscall User Dispatch: CONFIG_GENERIC_ENTRY is missing, or this is Casemate inside Casemate";
+  } else if (code == EINVAL) {
+    reason = "is too old for Syscall User Dispatch: Linux 5.11 or newer on x86-64 is needed";
+  }
   return Error(ErrorCategory::kSystem,
                "this kernel (" + std::string(name.release) + ") " + reason + "; see `casemate run --doctor`", code);
 }

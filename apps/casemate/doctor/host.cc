@@ -278,9 +278,10 @@ Finding judge_dispatch(const DispatchProbe& probe) {
       return finding;
     case DispatchStep::kArm:
       finding.value = std::string("no: ") + std::strerror(probe.system_code);
-      finding.consequence = probe.system_code == EINVAL
-                                ? "no program can run: Linux 5.11 or later with CONFIG_GENERIC_ENTRY is needed"
-                                : "no program can run: a seccomp profile refuses prctl, or this is inside Casemate";
+      finding.consequence =
+          probe.system_code == EINVAL
+              ? "no program can run: Linux 5.11 or later with CONFIG_GENERIC_ENTRY is needed, outside of Casemate"
+              : "no program can run: a seccomp profile refuses prctl";
       return finding;
     case DispatchStep::kNoTrap:
       finding.value = "offered, but does not trap";
