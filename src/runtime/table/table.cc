@@ -42,8 +42,8 @@ consteval SyscallEntry make_entry(SyscallEntry entry, Arguments... arguments) {
 }
 
 namespace status_word {
-constexpr Status pass = Status::kPass, shielded = Status::kShielded, emulated = Status::kEmulated,
-                 partial = Status::kPartial;
+[[maybe_unused]] constexpr Status pass = Status::kPass, shielded = Status::kShielded, emulated = Status::kEmulated,
+                                  partial = Status::kPartial;
 }
 namespace restart_word {
 constexpr RestartClass never = RestartClass::kNever, restarts = RestartClass::kRestarts,

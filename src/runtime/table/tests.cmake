@@ -29,3 +29,6 @@ casemate_unit_test(
     table/decode_test.cc
     table/names_test.cc
     table/trace_test.cc)
+
+# Prints docs/compatibility.md from the table.
+add_subdirectory("${CMAKE_SOURCE_DIR}/tools/compatibility" "${CMAKE_BINARY_DIR}/tools-compatibility")

@@ -9,7 +9,8 @@
 // What a hostile program can do here -> what we answer
 //  - make the tracer read bad or changing memory -> decode.h
 //  - fill the trace with escape sequences        -> strings are escaped
-//  - write to the trace's descriptor             -> it is a runtime descriptor, which the program cannot name (files/)
+//  - write to the trace's descriptor             -> not prevented: close and dup2 spare it (files/), write does not, so
+//    a trace is a diagnosis of a program that cooperates, not evidence about one that does not
 #pragma once
 
 #include <atomic>

@@ -13,8 +13,8 @@ namespace casemate::runtime {
 inline constexpr std::size_t kTraceLineSize = 4096;  // PIPE_BUF: a pipe takes it in one piece
 
 struct TraceSlot {
-  std::atomic<std::int32_t> owner;  // tid, 0: free
-  char text[kTraceLineSize];
+  std::atomic<std::int32_t> owner{0};  // tid, 0: free
+  char text[kTraceLineSize] = {};
 };
 
 // Claims a slot for the thread `tid` and gives it back at the end of the scope.
