@@ -157,7 +157,9 @@ LoadFailure check_executable(int fd, ImageRole role) {
   struct stat status;
   if (const long result = stat_at(fd, "", AT_EMPTY_PATH, status); is_error(result)) return refused(result, role);
   if (!has_type(status, kRegular)) return failure_of(LoadError::kNotRegularFile, role);
-  long result = ask_kernel(fd);
+  // The kernel's verdict costs as much as the start of an execve (about 20 us), so it is asked for once: an interpreter
+  // that is being written is not worth that.
+  long result = role == ImageRole::kProgram ? ask_kernel(fd) : -ENOSYS;
   const bool kernel_answered = result != -EINVAL && result != -ENOSYS;
   if (!kernel_answered) {
     result = host_call(__NR_faccessat2, fd, reinterpret_cast<long>(""), kMayExecute, AT_EMPTY_PATH | kAccessEffective);

@@ -44,8 +44,8 @@ struct ExecProbe {
 // The reason for a failed open_executable.
 [[nodiscard]] LoadFailure open_failure(long result, ImageRole role);
 
-// Regular file, execute permission, noexec mount; exactly as the kernel sees it (ETXTBSY, security modules, process
-// limit) where Linux has AT_EXECVE_CHECK (6.14).
+// Regular file, execute permission, noexec mount; for programs exactly as the kernel sees it (ETXTBSY, security
+// modules, process limit) where Linux has AT_EXECVE_CHECK (6.14).
 [[nodiscard]] LoadFailure check_executable(int fd, ImageRole role);
 
 // One level: `depth` is 0 for the file that execve names, 1 for its script interpreter, and so on.
