@@ -524,7 +524,9 @@ CASE(process_attributes_survive_exec) { CHECK_STREQ(output_of(exec_with_attribut
 CASE(exec_with_few_descriptors_allowed) {
   pid_t child = CHECK_OK(fork());
   if (child == 0) {
-    struct rlimit limit = {3, 3};
+    struct rlimit limit;
+    CHECK_OK(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = 3;
     CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
     // Even the dynamic loader needs one descriptor: leave one free.
     close(0);
