@@ -1,8 +1,8 @@
 // The program's executable mappings (and its shared ones, which may become executable): what the patcher may touch.
 //
 // The mmap family and the loader keep it up to date. It need not be complete: an address that is not in it is never
-// patched, its system calls keep trapping. It must not be wrong about sharing, because a patch in a shared mapping would
-// change somebody else's memory: note every MAP_SHARED mapping (mmap, shmat), executable or not, so that a later
+// patched, its system calls keep trapping. It must not be wrong about sharing, because a patch in a shared mapping
+// would change somebody else's memory: note every MAP_SHARED mapping (mmap, shmat), executable or not, so that a later
 // mprotect(PROT_EXEC) of it is understood. A range that mprotect makes executable and that is not in the table is taken
 // for private anonymous memory.
 //

@@ -1,10 +1,10 @@
 // Writes to memory that is not writable: the program's code, and stubs.
 //
 // Two ways, measured on Linux 6.18 (one byte, page already private / first touch):
-//  - /proc/self/mem: 7 / 10 us including open and close; never makes a page writable. But the descriptor is for a moment
-//    visible to other threads (which may expect the lowest number, or close it): so only while there is one thread.
+//  - /proc/self/mem: 7 / 10 us including open and close; never makes a page writable. But the descriptor is visible to
+//    other threads meanwhile (which may expect the lowest number, or close it): so only while there is one thread.
 //  - mprotect, write, mprotect: 12 / 14 us alone, 70 us with other threads running. While threads run the page keeps
-//    PROT_EXEC for them, so for these microseconds it is writable and executable. Alone, PROT_EXEC is dropped meanwhile.
+//    PROT_EXEC for them, so for these microseconds it is writable and executable. Alone, PROT_EXEC is dropped.
 #pragma once
 
 #include <cstdint>

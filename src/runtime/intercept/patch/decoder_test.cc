@@ -64,7 +64,8 @@ void compare(Oracle& oracle, const std::uint8_t* bytes, std::size_t available, T
     ++tally.unknown;
   }
   if (wrong && ++tally.failures <= 20) {
-    ADD_FAILURE() << hex(bytes, available) << " ours " << int(ours.status) << "/" << int(ours.size) << " zydis " << theirs;
+    ADD_FAILURE() << hex(bytes, available) << " ours " << int{ours.size} << " (status " << static_cast<int>(ours.status)
+                  << "), zydis " << theirs;
   }
 }
 
@@ -133,7 +134,8 @@ TEST(Decoder, AgreesWithZydisOnRandomBytes) {
 TEST(Decoder, AgreesWithZydisOnEveryOpcode) {
   Oracle oracle;
   Tally tally;
-  const std::vector<std::vector<std::uint8_t>> prefixes = {{}, {0x66}, {0xf2}, {0xf3}, {0x48}, {0x67}, {0x66, 0x48}, {0x41}};
+  const std::vector<std::vector<std::uint8_t>> prefixes = {{},     {0x66}, {0xf2},       {0xf3},
+                                                           {0x48}, {0x67}, {0x66, 0x48}, {0x41}};
   const std::vector<std::vector<std::uint8_t>> escapes = {{}, {0x0f}, {0x0f, 0x38}, {0x0f, 0x3a}};
   for (const auto& prefix : prefixes) {
     for (const auto& escape : escapes) {
@@ -186,7 +188,8 @@ TEST(DecoderTables, ListExactlyTheVectorOpcodesThatExist) {
     for (unsigned prefix = 0; prefix < 4; ++prefix) {
       for (unsigned opcode = 0; opcode < 256; ++opcode) {
         const bool listed = (table[prefix][opcode >> 5] >> (opcode & 31) & 1) != 0;
-        const bool exists = !is_knights_corner(evex, map, opcode) && vector_opcode_exists(oracle, evex, map, prefix, opcode);
+        const bool exists =
+            !is_knights_corner(evex, map, opcode) && vector_opcode_exists(oracle, evex, map, prefix, opcode);
         EXPECT_EQ(exists, listed) << (evex ? "EVEX" : "VEX") << " map " << map << " prefix " << prefix << " opcode "
                                   << std::hex << opcode;
       }

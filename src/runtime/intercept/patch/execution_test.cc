@@ -170,6 +170,23 @@ TEST_F(Execution, CodeThatBecomesWritableGetsItsBytesBack) {
   }
 }
 
+// The kernel refused the munmap that was announced: the jump is still there, and so must be its answers.
+TEST_F(Execution, CodeThatStaysAfterAllKeepsWorking) {
+  for (const Snippet& snippet : testing::snippets()) {
+    const CodePage page(snippet);
+    testing::trap_until_patched(page.site());
+    ASSERT_TRUE(is_patched(page));
+    patcher_code_unmapped(page.code() & ~4095ull, 4096);
+    for (const std::uint8_t offset : snippet.boundaries) {
+      const CodePage fresh(snippet);
+      const Registers input = testing::random_registers(offset);
+      Registers native = testing::run(fresh.code() + offset, input);
+      if (offset <= snippet.site) native.rcx += page.code() - fresh.code();
+      expect_equal(native, testing::run(page.code() + offset, input), snippet, offset);
+    }
+  }
+}
+
 TEST_F(Execution, ReturningCodeUsesItsOldStub) {
   const CodePage page(testing::snippets()[2]);
   testing::trap_until_patched(page.site());
@@ -189,8 +206,9 @@ TEST_F(Execution, ForkedChildPatchesForItself) {
     patcher_after_fork_in_child();
     testing::trap_until_patched(second.site());
     const Registers input = testing::random_registers(3);
-    const bool good = is_patched(second) && testing::run(first.code(), input).rax == static_cast<std::uint64_t>(getpid()) &&
-                      testing::run(second.code() + 2, input).rax == static_cast<std::uint64_t>(getpid());
+    const auto self = static_cast<std::uint64_t>(getpid());
+    const bool good = is_patched(second) && testing::run(first.code(), input).rax == self &&
+                      testing::run(second.code() + 2, input).rax == self;
     _exit(good ? 0 : 1);
   }
   patcher_after_fork_in_parent();

@@ -50,15 +50,23 @@ void jump_bytes(const Patch& patch, std::uint8_t (&bytes)[kJumpSize]) {
   for (unsigned i = 0; i < 4; ++i) bytes[1 + i] = static_cast<std::uint8_t>(displacement >> (8 * i));
 }
 
+bool jump_is_in_place(const Patch& patch) {
+  std::uint8_t expected[kJumpSize], now[kJumpSize];
+  jump_bytes(patch, expected);
+  return copy_from_guest(now, guest(patch.jump), kJumpSize) == 0 && __builtin_memcmp(now, expected, kJumpSize) == 0;
+}
+
 BoundaryMatch find_by_boundary(std::uint64_t address) {
   const std::size_t count = patch_count();
-  BoundaryMatch best{nullptr, PatchState::kRetired};
+  BoundaryMatch best{nullptr, BoundaryKind::kGone};
   for (std::size_t i = 0; i < count; ++i) {
     const Patch& patch = g_patches[i];
     const std::uint64_t offset = address - patch.jump;
     if (offset >= kJumpSize || (patch.boundary_mask >> offset & 1) == 0) continue;
-    const PatchState state = patch.state.load(std::memory_order_seq_cst);
-    if (best.patch == nullptr || state < best.state) best = {&patch, state};
+    const bool writing = patch.state.load(std::memory_order_seq_cst) == PatchState::kWriting;
+    if (writing) return {&patch, BoundaryKind::kWriting};
+    const BoundaryKind kind = jump_is_in_place(patch) ? BoundaryKind::kInPlace : BoundaryKind::kGone;
+    if (best.patch == nullptr || kind < best.kind) best = {&patch, kind};
   }
   return best;
 }
@@ -79,10 +87,7 @@ long copy_original_code(void* destination, std::uint64_t address, std::size_t si
   for (std::size_t i = 0; i < count; ++i) {
     const Patch& patch = g_patches[i];
     if (patch.jump + kJumpSize <= address || patch.jump >= address + size) continue;
-    if (patch.state.load(std::memory_order_relaxed) != PatchState::kLive) continue;
-    std::uint8_t jump[kJumpSize], now[kJumpSize];
-    jump_bytes(patch, jump);
-    if (copy_from_guest(now, guest(patch.jump), kJumpSize) != 0 || __builtin_memcmp(now, jump, kJumpSize) != 0) continue;
+    if (!jump_is_in_place(patch)) continue;
     for (std::size_t j = 0; j < kJumpSize; ++j) {
       const std::uint64_t offset = patch.jump + j - address;
       if (offset < size) bytes[offset] = patch.original[j];
@@ -95,8 +100,8 @@ bool overlaps_patch(std::uint64_t start, std::uint64_t end) {
   const std::size_t count = patch_count();
   for (std::size_t i = 0; i < count; ++i) {
     const Patch& patch = g_patches[i];
-    if (patch.state.load(std::memory_order_relaxed) == PatchState::kRetired) continue;
-    if (start < patch.jump + patch.covered_size && patch.jump < end) return true;
+    if (start >= patch.jump + patch.covered_size || patch.jump >= end) continue;
+    if (patch.state.load(std::memory_order_relaxed) != PatchState::kRetired || jump_is_in_place(patch)) return true;
   }
   return false;
 }

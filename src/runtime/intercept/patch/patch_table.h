@@ -13,7 +13,6 @@ namespace casemate::runtime {
 
 inline constexpr std::size_t kPatchCapacity = 4096;
 
-// In the order in which handlers prefer them.
 enum class PatchState : std::uint8_t {
   kWriting,  // bytes are changing; boundaries may hold int3
   kLive,
@@ -53,18 +52,25 @@ std::uint64_t change_count();
 
 // The bytes of the patch's jump.
 void jump_bytes(const Patch& patch, std::uint8_t (&bytes)[kJumpSize]);
+// Do they stand in the program's code? True for retired patches too, when the code was not taken away after all (a
+// munmap that failed): nothing else jumps to our stub. [signal-safe]
+bool jump_is_in_place(const Patch& patch);
+enum class BoundaryKind : std::uint8_t {  // in the order of preference when several patches fit
+  kWriting,
+  kInPlace,
+  kGone,  // was written over, taken back, or is not complete any more or yet
+};
 struct BoundaryMatch {
   const Patch* patch;  // null: none
-  PatchState state;    // as it was when looked at, once
+  BoundaryKind kind;
 };
-// The patch with an instruction's start at `address` within its jump; of several the one that is being written, else
-// the live one, else any. [signal-safe]
+// The patch with an instruction's start at `address` within its jump. [signal-safe]
 BoundaryMatch find_by_boundary(std::uint64_t address);
 // Null when there is none. [signal-safe]
 const Patch* find_by_stub(std::uint64_t address);
 // copy_from_guest of code, with the program's own bytes where patches stand. Caller holds the patcher's lock.
 [[nodiscard]] long copy_original_code(void* destination, std::uint64_t address, std::size_t size);
-// Does a patch that is in place cover any byte of [start, end)?
+// Does a patch that is in place or being written cover any byte of [start, end)?
 bool overlaps_patch(std::uint64_t start, std::uint64_t end);
 // Stub address that continues the covered instruction `offset` bytes behind the jump; 0: no instruction starts there.
 std::uint64_t stub_of_offset(const Patch& patch, std::uint64_t offset);

@@ -2,7 +2,7 @@
 //   1. the stub is complete and its record published: from here handlers can answer for every boundary
 //   2. int3 at the jump's first byte and at every covered boundary (single bytes)         3. all cores synchronised
 //   4. the remaining bytes of the displacement                                           5. all cores synchronised
-//   6. the first byte of the jump                                                        7. all cores synchronised
+//   6. the first byte of the jump and the boundaries
 // Wherever a thread stood, it next executes an old instruction as a whole, an int3 that is redirected, or the jump.
 // Taking a patch back is the same in reverse.
 #include "runtime/intercept/patch/patcher.h"
@@ -67,7 +67,7 @@ bool write_in_steps(CodeWriter& writer, const Patch& patch, const std::uint8_t* 
   const unsigned boundaries = patch.boundary_mask, others = ~boundaries & ((1u << kJumpSize) - 1);
   ByteSteps steps(writer, patch);
   return steps.write(boundaries, kTraps) && synchronize_cores() && steps.write(others, bytes) && synchronize_cores() &&
-         steps.write(boundaries, bytes) && synchronize_cores();
+         steps.write(boundaries, bytes);
 }
 
 Concurrency concurrency() { return process_thread_count() == 1 ? Concurrency::kAlone : Concurrency::kThreads; }
@@ -80,7 +80,9 @@ bool change_bytes(CodeWriter& writer, Patch& patch, Direction direction, std::ui
   if (!writer.open({patch.jump, patch.jump + kJumpSize, protection, CodeOwner::kProgram})) return false;
   set_state(patch, PatchState::kWriting);
   const bool alone = writer.concurrency() == Concurrency::kAlone;
-  const bool done = alone ? write_at_once(writer, patch, bytes) : write_in_steps(writer, patch, bytes);
+  bool done = alone ? write_at_once(writer, patch, bytes) : write_in_steps(writer, patch, bytes);
+  // Bytes of the program's own must come back in any case: int3 must not stay behind.
+  if (!done && direction == Direction::kRestore) done = write_at_once(writer, patch, bytes);
   writer.close();
   std::uint8_t now[kJumpSize];
   return done && copy_from_guest(now, guest(patch.jump), kJumpSize) == 0 &&
@@ -92,12 +94,6 @@ bool change_bytes_logged(CodeWriter& writer, Patch& patch, Direction direction, 
   const bool done = change_bytes(writer, patch, direction, protection);
   g_writing = nullptr;
   return done;
-}
-
-bool jump_is_in_place(const Patch& patch) {
-  std::uint8_t expected[kJumpSize], now[kJumpSize];
-  jump_bytes(patch, expected);
-  return copy_from_guest(now, guest(patch.jump), kJumpSize) == 0 && __builtin_memcmp(now, expected, kJumpSize) == 0;
 }
 
 // Puts the program's bytes back, as far as they are ours to change.
@@ -127,9 +123,11 @@ class Section {
 bool is_patched(std::uint64_t site) {
   for (std::size_t i = 0; i < patch_count(); ++i) {
     Patch& patch = patch_at(i);
-    if (patch.site() != site || patch.state.load(std::memory_order_relaxed) != PatchState::kLive) continue;
-    if (jump_is_in_place(patch)) return true;
-    set_state(patch, PatchState::kRetired);  // somebody wrote over it
+    if (patch.site() != site) continue;
+    const bool live = patch.state.load(std::memory_order_relaxed) == PatchState::kLive;
+    const bool in_place = jump_is_in_place(patch);
+    if (in_place != live) set_state(patch, in_place ? PatchState::kLive : PatchState::kRetired);
+    if (in_place) return true;
   }
   return false;
 }
@@ -144,7 +142,8 @@ struct Attempt {
 
 bool read_window(Attempt& attempt) {
   const std::uint64_t site = attempt.site;
-  const std::uint64_t start = site - attempt.mapping.start < kWindowBefore ? attempt.mapping.start : site - kWindowBefore;
+  const std::uint64_t available = site - attempt.mapping.start;
+  const std::uint64_t start = available < kWindowBefore ? attempt.mapping.start : site - kWindowBefore;
   const std::uint64_t wanted_end = site + kCallSize + kWindowAfter;
   const std::uint64_t end = wanted_end < attempt.mapping.end ? wanted_end : attempt.mapping.end;
   const std::size_t skipped = kWindowBefore - (site - start);
@@ -195,7 +194,9 @@ void fill_record(Patch& patch, const Attempt& attempt, const PatchPlan& plan, co
     patch.points[i] = stub.points[i];
     // The address behind all that is covered is no boundary, even if the jump's filling reaches it.
     const unsigned offset = stub.points[i].original;
-    if (offset < kJumpSize && offset < plan.covered_size) patch.boundary_mask |= static_cast<std::uint8_t>(1u << offset);
+    if (offset < kJumpSize && offset < plan.covered_size) {
+      patch.boundary_mask |= static_cast<std::uint8_t>(1u << offset);
+    }
   }
   __builtin_memcpy(patch.original, attempt.window + kWindowBefore - plan.before_size, plan.covered_size);
   set_state(patch, PatchState::kRetired);
@@ -239,11 +240,18 @@ Outcome apply_plan(CodeWriter& writer, const Attempt& attempt, const PatchPlan& 
   return install(writer, *patch, attempt.mapping.protection);
 }
 
+// Asked once: what works the first time keeps working (the program cannot install seccomp filters for us).
+bool can_synchronize() {
+  static constinit bool works = false;
+  if (!works) works = synchronize_cores();
+  return works;
+}
+
 // True when the site is patched now.
 bool patch_site(Attempt& attempt) {
   if (!read_window(attempt)) return false;
   CodeWriter writer(concurrency());
-  if (writer.concurrency() == Concurrency::kThreads && !synchronize_cores()) return false;
+  if (writer.concurrency() == Concurrency::kThreads && !can_synchronize()) return false;
   if (Patch* patch = find_revivable(attempt)) {
     if (++patch->revived > kMaxRevivals) return false;
     return install(writer, *patch, attempt.mapping.protection) == Outcome::kPatched;
@@ -277,8 +285,8 @@ PatchRedirect classify_trap(std::uint64_t address) {
   const BoundaryMatch match = find_by_boundary(address);
   if (match.patch == nullptr) return {PatchRedirectKind::kNotOurs, 0};
   const std::uint64_t offset = address - match.patch->jump;
-  const bool in_stub = match.state == PatchState::kWriting ||
-                       (match.state == PatchState::kLive && offset != 0 && jump_is_in_place(*match.patch));
+  const bool in_stub =
+      match.kind == BoundaryKind::kWriting || (match.kind == BoundaryKind::kInPlace && offset != 0);
   if (in_stub) return {PatchRedirectKind::kContinue, stub_of_offset(*match.patch, offset)};
   // The jump was completed, taken back or written over between the trap and now: execute what is there, unless that is
   // an int3 of the program's own.
@@ -334,8 +342,7 @@ std::uint64_t patcher_resume_address(std::uint64_t rip) {
     if (offset == 0 || offset >= kMaxCovered) continue;
     const bool boundary = offset < kJumpSize && (patch.boundary_mask >> offset & 1) != 0;
     if (!boundary && offset != patch.before_size) continue;
-    if (patch.state.load(std::memory_order_acquire) != PatchState::kLive || !jump_is_in_place(patch)) continue;
-    return stub_of_offset(patch, offset);
+    if (jump_is_in_place(patch)) return stub_of_offset(patch, offset);
   }
   return rip;
 }

@@ -23,8 +23,8 @@ void patcher_init(std::uint64_t entry_address, std::uint64_t gs_cookie);
 // the site has trapped often enough and can be proven. Locks: one. Blocks: for tens of microseconds at most.
 void patcher_on_trap(std::uint64_t site);
 
-// Where the program goes on at `rip`: the stub's copy when `rip` is a boundary that a patch covers (which would hit int3
-// or trap), `rip` itself otherwise. For return paths: saves a trap, never needed. [signal-safe, lock-free]
+// Where the program goes on at `rip`: the stub's copy when `rip` is a boundary that a patch covers (which would hit
+// int3 or trap), `rip` itself otherwise. For return paths: saves a trap, never needed. [signal-safe, lock-free]
 std::uint64_t patcher_resume_address(std::uint64_t rip);
 
 enum class PatchRedirectKind : std::uint32_t {
@@ -48,10 +48,12 @@ bool patcher_owns(std::uint64_t rip);
 // r11 may be lost before a call); 0 when `rip` is not in a stub. [signal-safe, lock-free]
 std::uint64_t patcher_original_pc(std::uint64_t rip);
 
-// Code in the range is going or gone: patches there are forgotten. Their stubs stay (a thread may be inside) and are
-// used again when the same bytes return to the same place; otherwise they leak, bounded by kPatchCapacity.
+// munmap, MAP_FIXED over it: code in the range is going or gone, patches there are forgotten. Their stubs stay (a thread
+// may be inside) and are used again when the same bytes return to the same place; otherwise they leak, bounded by
+// kPatchCapacity (4096 patches, some 50 bytes each). Should the code stay after all, everything still works.
 void patcher_code_unmapped(std::uint64_t start, std::uint64_t size);
-// The program is about to be able to write to the range: its own bytes are put back.
+// mprotect(PROT_WRITE) and mremap, before the call: the program is about to write to the range or to move it. Its own
+// bytes are put back.
 void patcher_code_changed(std::uint64_t start, std::uint64_t size);
 
 // Around every call that copies the address space. A child that shares memory needs none of it.

@@ -6,9 +6,10 @@
 //  - kFunction: decoding from the start of the enclosing function (.eh_frame_hdr) arrives exactly at the site.
 //  - kUnanimous: no function is known. Among any 15 consecutive addresses of code at least one is the start of a true
 //    instruction, because none is longer. So decode from all 15 addresses of a window before the site: if every stream
-//    arrives at the site, the true one does. Windows are tried from the nearest to 160 bytes back. A stream that meets bytes no processor accepts is dropped (the true one
-//    does not); one that meets bytes the decoder does not know counts against the site. Assumption: the bytes from the
-//    window to the site are code and padding, not data.
+//    arrives at the site, the true one does. A stream that meets bytes no processor accepts is dropped (the true one
+//    does not); one that meets bytes the decoder does not know counts against the site. All windows up to 160 bytes
+//    back are tried: one is enough, others may know more neighbours, and two that disagree mean data in between.
+//    Assumption: the bytes from the window to the site are code and padding, not data.
 //  - kMappingStart: the mapping begins too near for a window (a small piece of generated code). The stream from the
 //    mapping's first byte must arrive, and no stream from inside any of its instructions but the last may miss.
 #pragma once

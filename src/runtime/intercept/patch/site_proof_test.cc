@@ -112,11 +112,13 @@ TEST(SiteProof, RejectsAddressesWithoutSystemCall) {
   EXPECT_EQ(Code(nops(100)).prove(4095).kind, ProofKind::kNone);
 }
 
-// An ELF object in memory: one page of headers and frames, then one page of code at 0x1000 with one function [0x1000, 0x1010).
+// An ELF object in memory: one page of headers and frames, then one page of code at 0x1000 with one function
+// [0x1000, 0x1010).
 class FrameObject {
  public:
   FrameObject() {
-    bytes_ = static_cast<std::uint8_t*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    void* mapped = mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bytes_ = static_cast<std::uint8_t*>(mapped);
     std::memset(bytes_ + 4096, 0x90, 4096);
     put(0, {0x7f, 'E', 'L', 'F', 2, 1, 1});
     put16(18, 62);  // x86-64

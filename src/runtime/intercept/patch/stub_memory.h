@@ -1,5 +1,5 @@
-// Where stubs live: chunks of 64 KiB of private anonymous memory, readable and executable, within reach of the code they
-// serve. Pages become resident only when a stub is written to them, so stubs are packed into pages already in use.
+// Where stubs live: chunks of 64 KiB of private anonymous memory, readable and executable, within reach of the code
+// they serve. Pages become resident only when a stub is written to them, so stubs are packed into pages already in use.
 //
 // Private, not a shared memfd with a second writable view: after fork parent and child patch different sites, and each
 // must own its stubs. Callers hold the patcher's lock.

@@ -21,7 +21,7 @@ struct Snippet {
 };
 const std::vector<Snippet>& snippets();
 
-// Two pages: code (nops, then the snippet, readable and executable), data (writable; RIP-relative operands point there).
+// Two pages: code (nops, then the snippet; readable and executable) and data (writable; for RIP-relative operands).
 class CodePage {
  public:
   static constexpr std::uint64_t kCodeOffset = 1024;
@@ -35,7 +35,9 @@ class CodePage {
   std::uint64_t site() const { return code() + snippet_.site; }
   const Snippet& snippet() const { return snippet_; }
   std::uint64_t data_word() const { return *reinterpret_cast<volatile std::uint64_t*>(base_ + 4096); }
-  bool has_original_bytes() const { return std::memcmp(as_pointer(code()), snippet_.bytes.data(), snippet_.bytes.size()) == 0; }
+  bool has_original_bytes() const {
+    return std::memcmp(as_pointer(code()), snippet_.bytes.data(), snippet_.bytes.size()) == 0;
+  }
 
  private:
   static void* as_pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }

@@ -34,7 +34,8 @@ inline std::vector<Segment> executable_segments(const std::vector<std::uint8_t>&
     std::memcpy(&segment, file.data() + header.e_phoff + i * sizeof(segment), sizeof(segment));
     if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
     const auto begin = file.begin() + static_cast<std::ptrdiff_t>(segment.p_offset);
-    result.push_back({segment.p_vaddr, segment.p_offset, {begin, begin + static_cast<std::ptrdiff_t>(segment.p_filesz)}});
+    const auto end = begin + static_cast<std::ptrdiff_t>(segment.p_filesz);
+    result.push_back({segment.p_vaddr, segment.p_offset, {begin, end}});
   }
   return result;
 }

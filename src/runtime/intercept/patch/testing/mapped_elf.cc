@@ -76,7 +76,8 @@ void MappedElf::sweep(std::uint64_t start, std::uint64_t size) {
   std::vector<std::uint64_t> found;
   for (std::uint64_t at = 0; at < size;) {
     ZydisDecodedInstruction instruction;
-    const bool valid = ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, nullptr, bytes + at, size - at, &instruction));
+    const ZyanStatus status = ZydisDecoderDecodeInstruction(&decoder, nullptr, bytes + at, size - at, &instruction);
+    const bool valid = ZYAN_SUCCESS(status);
     if (valid && instruction.mnemonic == ZYDIS_MNEMONIC_SYSCALL) found.push_back(start + at);
     at += valid ? instruction.length : 1;
   }
