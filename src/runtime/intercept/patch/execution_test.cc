@@ -187,8 +187,20 @@ TEST_F(Execution, CodeThatStaysAfterAllKeepsWorking) {
   }
 }
 
+bool was_ever_patched(const CodePage& page) {
+  for (std::size_t i = 0; i < patch_count(); ++i) {
+    if (patch_at(i).site() == page.site()) return true;
+  }
+  return false;
+}
+
 TEST_F(Execution, ReturningCodeUsesItsOldStub) {
-  const CodePage page(testing::snippets()[2]);
+  // Other cases leave records for addresses that are mapped again here.
+  std::vector<std::unique_ptr<CodePage>> pages;
+  do {
+    pages.push_back(std::make_unique<CodePage>(testing::snippets()[2]));
+  } while (was_ever_patched(*pages.back()));
+  const CodePage& page = *pages.back();
   testing::trap_until_patched(page.site());
   const std::size_t count = patch_count();
   patcher_code_changed(page.code() & ~4095ull, 4096);
