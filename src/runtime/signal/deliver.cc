@@ -130,8 +130,12 @@ void give_back(const Thread& thread, const PendingSignal& pending, std::uint64_t
   host_call(SYS_rt_tgsigqueueinfo, host_call(SYS_getpid), thread.tid, signal, reinterpret_cast<long>(&pending.info));
 }
 
+// Whether a handler delivered just before may hold this signal back. The first of a batch is never held back: the kernel
+// has found it unblocked, be it only by the temporary mask of sigsuspend or ppoll.
+enum class Order { kFirst, kLater };
+
 // Returns the mask to be in force afterwards.
-std::uint64_t deliver(Thread& thread, Regs& regs, const PendingSignal& pending, std::uint64_t mask) {
+std::uint64_t deliver(Thread& thread, Regs& regs, const PendingSignal& pending, std::uint64_t mask, Order order) {
   const int signal = pending.info.signal;
   KernelSigAction action;
   {
@@ -139,7 +143,7 @@ std::uint64_t deliver(Thread& thread, Regs& regs, const PendingSignal& pending, 
     action = thread.actions->action[signal];
   }
   const bool handled = action.handler != kSigDefault && action.handler != kSigIgnore;
-  if (!handled || (mask & signal_bit(signal)) != 0) {
+  if (!handled || (order == Order::kLater && (mask & signal_bit(signal)) != 0)) {
     give_back(thread, pending, action.handler);
     return mask;
   }
@@ -153,7 +157,7 @@ std::uint64_t deliver(Thread& thread, Regs& regs, const PendingSignal& pending, 
     segv.segments = pending.segments;
     segv.uc_flags = pending.uc_flags;
     if (signal == kSigSegv) die_of(kSigSegv);
-    return deliver(thread, regs, segv, mask);
+    return deliver(thread, regs, segv, mask, order);
   }
   blocked |= action.mask;
   if ((action.flags & kSaNoDefer) == 0) blocked |= signal_bit(signal);
@@ -221,7 +225,7 @@ void casemate_deliver_pending(casemate::runtime::Regs* regs) {
   // kill may still append; they are taken too).
   for (std::uint32_t i = 0; i < __atomic_load_n(&thread.pending_count, __ATOMIC_ACQUIRE); ++i) {
     const PendingSignal pending = thread.pending[i];
-    mask = deliver(thread, *regs, pending, mask);
+    mask = deliver(thread, *regs, pending, mask, i == 0 ? Order::kFirst : Order::kLater);
     thread.has_temporary_mask = 0;
   }
   __atomic_store_n(&thread.pending_count, 0u, __ATOMIC_RELEASE);
