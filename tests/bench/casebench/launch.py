@@ -95,13 +95,20 @@ def describe_end(code):
         return f"killed by signal {-code}"
 
 
-def number_of(text):
-    """The figure a micro-benchmark printed: its last line."""
+def numbers_of(text):
+    """The figures a micro-benchmark printed: its last line."""
     line = last_line(text)
     try:
-        return float(line)
-    except ValueError as error:
-        raise MeasurementFailed(f"no figure in its output: {line!r}") from error
+        numbers = [float(word) for word in line.split()]
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise MeasurementFailed(f"no figure in its output: {line!r}")
+    return numbers
+
+
+def number_of(text):
+    return numbers_of(text)[0]
 
 
 class Server:
