@@ -37,15 +37,17 @@ bool is_usable(const Elf64_Ehdr& header) {
          header.e_phoff <= kPage;
 }
 
+enum class ObjectKind : std::uint8_t { kOther, kWithoutFrames, kWithFrames };
+
 // Is the header at `base` that of the object whose code contains `address`, and where is its frame table?
-bool read_object(std::uint64_t base, std::uint64_t address, FrameHeader& frames) {
+ObjectKind read_object(std::uint64_t base, std::uint64_t address, FrameHeader& frames) {
   Elf64_Ehdr header;
-  if (read_guest(header, guest(base)) != 0 || !is_usable(header)) return false;
+  if (read_guest(header, guest(base)) != 0 || !is_usable(header)) return ObjectKind::kOther;
   std::uint64_t bias = 0, frame_offset = 0;
   bool has_bias = false, has_frames = false, has_code = false;
   for (unsigned i = 0; i < header.e_phnum; ++i) {
     Elf64_Phdr segment;
-    if (!read_program_header(base, header, i, segment)) return false;
+    if (!read_program_header(base, header, i, segment)) return ObjectKind::kOther;
     if (segment.p_type == PT_LOAD && segment.p_offset == 0 && !has_bias) {
       bias = base - segment.p_vaddr;
       has_bias = true;
@@ -60,7 +62,8 @@ bool read_object(std::uint64_t base, std::uint64_t address, FrameHeader& frames)
     }
   }
   frames.address = bias + frame_offset;
-  return has_bias && has_code && has_frames && frames.size >= 12;
+  if (!has_bias || !has_code) return ObjectKind::kOther;
+  return has_frames && frames.size >= 12 ? ObjectKind::kWithFrames : ObjectKind::kWithoutFrames;
 }
 
 bool find_object(const CodeMapping& mapping, std::uint64_t address, FrameHeader& frames) {
@@ -70,7 +73,9 @@ bool find_object(const CodeMapping& mapping, std::uint64_t address, FrameHeader&
     std::uint32_t magic;
     const bool readable = read_guest(magic, guest(page)) == 0;
     hole = readable ? 0 : hole + 1;
-    if (readable && magic == kElfMagic && read_object(page, address, frames)) return true;
+    if (!readable || magic != kElfMagic) continue;
+    const ObjectKind kind = read_object(page, address, frames);
+    if (kind != ObjectKind::kOther) return kind == ObjectKind::kWithFrames;
   }
   return false;
 }
