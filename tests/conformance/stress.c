@@ -7,6 +7,8 @@
 // program, which a call that escaped the runtime does not.
 //
 //   stress [--seconds N] [--seed N] [--threads N]
+//          [--tick-ns N (0: no signals)] [--actions fresh,shared,move,fork,vfork,thread,block]   to narrow a failure
+//          down
 //
 // Prints the seed first. Exit 0: all well; 1: a wrong value (printed); 2: a thread made no progress (printed).
 #ifndef _GNU_SOURCE
@@ -35,6 +37,7 @@ enum {
   kPage = 4096,
   kShared = 256,
   kSharedStride = 64,
+  kSharedPrefix = 40,
   kHangSeconds = 30,
   kTicksPerSecond = 10,
   kZmmBytes = 64 * 32
@@ -58,6 +61,7 @@ struct worker {
   uint64_t random;
   atomic_ulong progress, calls, signals;
   _Atomic(const char*) action;
+  const unsigned char* site;  // being called, for the report
   atomic_bool done;
 };
 
@@ -69,10 +73,13 @@ static unsigned char* shared_code;
 static __thread struct worker* self;
 
 _Noreturn static void fail(const char* what, long actual, long expected) {
-  char line[256];
-  int size = snprintf(line, sizeof line, "stress: FAIL %s: 0x%lx, expected 0x%lx (thread %d, %s, pid %d)\n", what,
-                      (unsigned long)actual, (unsigned long)expected, self != NULL ? self->index : -1,
-                      self != NULL ? self->action : "?", getpid());
+  char line[512], code[64] = "";
+  if (self != NULL && self->site != NULL) {
+    for (int i = 0, used = 0; i < 12; ++i) used += snprintf(code + used, 4, " %02x", self->site[i]);
+  }
+  int size = snprintf(line, sizeof line, "stress: FAIL %s: 0x%lx, expected 0x%lx (thread %d, %s, pid %d, site %p:%s)\n",
+                      what, (unsigned long)actual, (unsigned long)expected, self != NULL ? self->index : -1,
+                      self != NULL ? self->action : "?", getpid(), self != NULL ? self->site : NULL, code);
   if (write(2, line, (size_t)size) < 0) _exit(3);
   _exit(1);
 }
@@ -228,7 +235,7 @@ static long expected_result(unsigned which) {
 }
 
 // Calls the site with random registers and checks all that may not change.
-static void call_site(unsigned char* site, int form, unsigned which) {
+static void call_site(const unsigned char* site, int form, unsigned which) {
   static const uint64_t flag_bits[] = {1, 4, 0x10, 0x40, 0x80, 0x400, 0x800};
   struct registers in, out;
   static __thread struct vectors vectors_in, vectors_out;
@@ -238,6 +245,7 @@ static void call_site(unsigned char* site, int form, unsigned which) {
   in.flags = 0x202;
   for (int i = 0; i < 7; ++i) in.flags |= next_random() & 0x10000 ? flag_bits[i] : 0;
   in.target = (uintptr_t)site;
+  self->site = site;
   char link[4096];
   bool proof = pick(32) == 0 && forms[form].number_at < 0;
   long expected;
@@ -299,19 +307,27 @@ static void use_fresh_code(void) {
   check_zero("munmap", munmap(at, 2 * kPage));
 }
 
-// Sites that all threads call from the moment they exist: several may trap on one at the same time.
+// Shared sites, called by all threads from the moment they exist: several may trap on one at the same time. Every other
+// one has a run of ordinary instructions before it, as real code has; the others stand right behind padding.
+static const unsigned char* shared_site(unsigned slot) {
+  return shared_code + slot * kSharedStride + (slot % 2 == 0 ? kSharedPrefix : 0);
+}
+static int shared_form(unsigned slot) { return (int)(slot / 2 % kFormCount); }
+static unsigned shared_call(unsigned slot) { return slot / 2 / kFormCount % kQuickCount; }
+
+static void make_shared_code(void) {
+  shared_code = map_pages(kShared * kSharedStride / kPage, PROT_READ | PROT_WRITE | PROT_EXEC);
+  for (unsigned slot = 0; slot < kShared; ++slot) {
+    if (slot % 2 == 0) memset(shared_code + slot * kSharedStride, 0x90, kSharedPrefix);
+    write_site((unsigned char*)shared_site(slot), shared_form(slot), quick_calls[shared_call(slot)].number);
+  }
+}
+
 static void use_shared_code(void) {
   self->action = "shared code";
   for (int i = 0; i < 30; ++i) {
     unsigned slot = pick(kShared);
-    call_site(shared_code + slot * kSharedStride, (int)(slot % kFormCount), slot / kFormCount % kQuickCount);
-  }
-}
-
-static void remake_shared_code(void) {
-  for (unsigned slot = 0; slot < kShared; ++slot) {
-    write_site(shared_code + slot * kSharedStride, (int)(slot % kFormCount),
-               quick_calls[slot / kFormCount % kQuickCount].number);
+    call_site(shared_site(slot), shared_form(slot), shared_call(slot));
   }
 }
 
@@ -414,10 +430,24 @@ static void use_moving_memory(void) {
 }
 
 static const struct {
+  const char* name;
   void (*run)(void);
   unsigned weight;
-} actions[] = {{use_fresh_code, 40}, {use_shared_code, 30}, {use_moving_memory, 12}, {use_fork, 4},
-               {use_vfork, 4},       {use_thread, 6},       {use_blocking_calls, 4}};
+} actions[] = {{"fresh", use_fresh_code, 40},   {"shared", use_shared_code, 30}, {"move", use_moving_memory, 12},
+               {"fork", use_fork, 4},           {"vfork", use_vfork, 4},         {"thread", use_thread, 6},
+               {"block", use_blocking_calls, 4}};
+
+static const char* chosen_actions = "fresh,shared,move,fork,vfork,thread,block";
+static long tick_ns = 100000;  // 0: no signals
+
+static bool is_chosen(const char* name) {
+  size_t size = strlen(name);
+  for (const char* at = chosen_actions; (at = strstr(at, name)) != NULL; at += size) {
+    bool starts = at == chosen_actions || at[-1] == ',', ends = at[size] == 0 || at[size] == ',';
+    if (starts && ends) return true;
+  }
+  return false;
+}
 
 // Disturbs everything a handler may disturb.
 static void handle_tick(int number, siginfo_t* info, void* context) {
@@ -438,7 +468,7 @@ static timer_t start_ticks(void) {
   event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
   timer_t timer;
   check_zero("timer_create", timer_create(CLOCK_MONOTONIC, &event, &timer));
-  struct itimerspec setting = {{0, 100000}, {0, 100000}};
+  struct itimerspec setting = {{0, tick_ns}, {0, tick_ns}};
   check_zero("timer_settime", timer_settime(timer, 0, &setting, NULL));
   return timer;
 }
@@ -456,6 +486,7 @@ static void* run_worker(void* argument) {
     unsigned choice = pick(total);
     size_t i = 0;
     while (choice >= actions[i].weight) choice -= actions[i++].weight;
+    if (!is_chosen(actions[i].name)) continue;
     actions[i].run();
     ++self->progress;
   }
@@ -505,6 +536,8 @@ int main(int argc, char** argv) {
     if (strcmp(argv[i], "--seconds") == 0) seconds = atol(argv[i + 1]);
     if (strcmp(argv[i], "--seed") == 0) seed = strtoull(argv[i + 1], NULL, 0);
     if (strcmp(argv[i], "--threads") == 0) worker_count = atoi(argv[i + 1]);
+    if (strcmp(argv[i], "--tick-ns") == 0) tick_ns = atol(argv[i + 1]);
+    if (strcmp(argv[i], "--actions") == 0) chosen_actions = argv[i + 1];
   }
   if (worker_count < 1 || worker_count > kMaxThreads) return 3;
   vector_kind = find_vector_kind();
@@ -512,8 +545,7 @@ int main(int argc, char** argv) {
   printf("stress: seed %lu, %ld s, %d threads, %s registers\n", seed, seconds, worker_count, kinds[vector_kind]);
   fflush(stdout);
   if (realpath(argv[0], own_path) == NULL) return 3;
-  shared_code = map_pages(kShared * kSharedStride / kPage, PROT_READ | PROT_WRITE | PROT_EXEC);
-  remake_shared_code();
+  make_shared_code();
   struct sigaction action = {.sa_sigaction = handle_tick, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
   sigaction(SIGRTMIN + 2, &action, NULL);
   for (int i = 0; i < worker_count; ++i) {
