@@ -22,8 +22,8 @@ extern char __ehdr_start[] __attribute__((visibility("hidden")));
 extern char __executable_start[] __attribute__((visibility("hidden")));
 extern char etext[] __attribute__((visibility("hidden")));
 extern char _end[] __attribute__((visibility("hidden")));
-void casemate_exit_to_program();
-void casemate_entry_patched();
+[[gnu::visibility("hidden")]] void casemate_exit_to_program();
+[[gnu::visibility("hidden")]] void casemate_entry_patched();
 [[noreturn]] void casemate_switch_stack(std::uint64_t stack, void (*function)(void*), void* argument);
 [[noreturn]] void casemate_boot(std::uint64_t* stack, const Elf64_Dyn* dynamic);
 }
@@ -94,10 +94,12 @@ void fill_process(const InitialStack& stack) {
   host_call(SYS_getrandom, reinterpret_cast<long>(&random), sizeof(random), 0);
   g_process.gs_cookie = (random & 0x7fffffff) | 1;
   g_process.trace_mode = g_state.trace_mode;
+  g_process.first_pid = (g_state.flags & kLaunchFirst) != 0 ? host_call(SYS_getpid) : g_state.first_pid;
   g_process.launch_flags = g_state.flags;
   __builtin_memcpy(g_process.warned, g_state.warned, sizeof(g_process.warned));
   __builtin_memcpy(g_process.exec_path, g_state.exec_path, sizeof(g_process.exec_path));
   __builtin_memcpy(g_process.comm, g_state.comm, sizeof(g_process.comm));
+  g_process.has_fsgsbase = (auxiliary(stack, 26) & 2) != 0;  // AT_HWCAP2, HWCAP2_FSGSBASE
   g_process.initial_stack = reinterpret_cast<std::uint64_t>(stack.argc);
   g_process.auxv_begin = reinterpret_cast<std::uint64_t>(stack.auxv);
   const Elf64_auxv_t* end = stack.auxv;
@@ -111,10 +113,12 @@ Thread& first_thread(std::int32_t runtime_fd) {
   DescriptorState initial{};
   initial.runtime_fd = runtime_fd;
   initial.trace_fd = g_state.trace_fd;
+  initial.summary_fd = -1;
   thread->descriptors = descriptors_create(initial);
   thread->tid = static_cast<std::int32_t>(host_call(SYS_gettid));
   host_call(SYS_fcntl, runtime_fd, F_SETFD, FD_CLOEXEC);
   if (g_state.trace_fd >= 0) host_call(SYS_fcntl, g_state.trace_fd, F_SETFD, FD_CLOEXEC);
+  thread->virtually_blocked = g_state.virtually_blocked;
   return *thread;
 }
 
@@ -124,8 +128,10 @@ void arm(Thread& thread) {
   }
   signals_arm_thread(thread);
   signals_boot(thread, g_state.ignored_runtime_signals);
-  const std::uint64_t sigsys = signal_bit(kSigSys);
-  host_call(SYS_rt_sigprocmask, 1, reinterpret_cast<long>(&sigsys), 0, 8);
+  const std::uint64_t needed = kRuntimeSignals;
+  std::uint64_t inherited = 0;
+  host_call(SYS_rt_sigprocmask, 1, reinterpret_cast<long>(&needed), reinterpret_cast<long>(&inherited), 8);
+  thread.virtually_blocked |= inherited & kRuntimeSignals;
   patcher_init(reinterpret_cast<std::uint64_t>(&casemate_entry_patched), g_process.gs_cookie);
   if (is_error(sud_arm())) {
     fail("the kernel does not offer Syscall User Dispatch",
@@ -142,6 +148,7 @@ constinit Start g_start = {};
 // On the runtime stack from here on: copies that fault, locks and signals work as in any call.
 void start_program(void*) {
   Thread& thread = *g_start.thread;
+  tracing_boot(thread, (g_state.flags & kLaunchFirst) != 0 ? -1 : g_state.summary_fd);
   const std::uint64_t entry = start_image(thread, g_state, g_start.stack);
   if (g_process.comm[0] != 0) host_call(SYS_prctl, 15, reinterpret_cast<long>(g_process.comm));
   thread.regs = Regs{};

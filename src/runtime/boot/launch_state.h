@@ -8,7 +8,7 @@
 namespace casemate::runtime {
 
 inline constexpr std::uint64_t kLaunchMagic = 0x31656d6973616543;
-inline constexpr std::uint32_t kLaunchVersion = 1;
+inline constexpr std::uint32_t kLaunchVersion = 2;
 
 enum class TraceMode : std::uint32_t { kOff = 0, kCalls = 1, kSummary = 2 };
 
@@ -21,7 +21,9 @@ struct LaunchState {
   std::uint32_t flags;          // kLaunch*
   std::uint32_t ignored_runtime_signals;  // bits: SIGSEGV, SIGBUS, SIGTRAP, SIGSYS the program ignores
   std::int32_t diagnostics_fd;  // where warnings go; -1: descriptor 2
-  std::uint32_t reserved;
+  std::int32_t summary_fd;      // memory file with the TraceSummary of the run; -1: none
+  std::uint64_t virtually_blocked;  // of the same signals, those the program believes blocked
+  std::int64_t first_pid;       // of the run: prints the summary when it ends
   std::uint64_t warned[8];      // system call numbers whose refusal has been reported already
   char exec_path[4096];         // as given to execve: the program's AT_EXECFN
   char comm[16];

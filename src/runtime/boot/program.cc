@@ -8,6 +8,7 @@
 #include "runtime/intercept/process.h"
 #include "runtime/loader/load.h"
 #include "runtime/loader/script.h"
+#include "runtime/loader/stack.h"
 #include "runtime/memory/code_map.h"
 #include "runtime/task/exec.h"
 
@@ -66,12 +67,6 @@ void note_code(void*, std::uint64_t start, std::uint64_t size) {
   code_map_add(start, size, PROT_READ | PROT_EXEC, CodeSharing::kPrivate, CodeBacking::kFile);
 }
 
-// The kernel's stack is not executable; programs of old or hand-written code ask for it.
-void make_stack_executable() {
-  const std::uint64_t page = g_process.initial_stack & ~std::uint64_t{4095};
-  host_call(SYS_mprotect, static_cast<long>(page), 4096, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
-}
-
 bool starts_as_script(int fd) {
   ElfFile file;
   file.fd = fd;
@@ -113,8 +108,9 @@ std::uint64_t start_image(Thread& thread, const LaunchState& state, const Initia
   if (failed(failure)) fail_loading(state.exec_path, failure);
   host_call(SYS_close, state.program_fd);
   place_break(loaded, randomization);
+  const std::uint64_t end = stack_end(read_entry_stack(stack.argc));
   edit_auxiliary_vector(stack, loaded);
-  if (loaded.stack == StackExecution::kAllowed) make_stack_executable();
+  if (loaded.stack == StackExecution::kAllowed) static_cast<void>(make_stack_executable(g_process.initial_stack, end));
   return loaded.start_address;
 }
 

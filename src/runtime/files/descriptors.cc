@@ -31,6 +31,7 @@ long make_room(Thread& thread, std::uint64_t wanted) {
   const auto fd = static_cast<std::int32_t>(wanted);
   if (fd >= 0 && fd == state.runtime_fd) return move_descriptor(state.runtime_fd);
   if (fd >= 0 && fd == state.trace_fd) return move_descriptor(state.trace_fd);
+  if (fd >= 0 && fd == state.summary_fd) return move_descriptor(state.summary_fd);
   return 0;
 }
 
@@ -106,7 +107,8 @@ long hide_entries(const Thread& thread, std::uint64_t buffer, long size) {
 }  // namespace
 
 bool is_runtime_descriptor(const Thread& thread, std::int64_t fd) {
-  return fd >= 0 && (fd == thread.descriptors->runtime_fd || fd == thread.descriptors->trace_fd);
+  const DescriptorState& state = *thread.descriptors;
+  return fd >= 0 && (fd == state.runtime_fd || fd == state.trace_fd || fd == state.summary_fd);
 }
 
 long sys_close(Thread& thread, Regs& regs) {
@@ -132,9 +134,12 @@ long sys_close_range(Thread& thread, Regs& regs) {
     thread.descriptors = own;
     flags &= ~std::uint64_t{CLOSE_RANGE_UNSHARE};
   }
-  std::int64_t low = thread.descriptors->runtime_fd, high = thread.descriptors->trace_fd;
-  if (low > high) std::swap(low, high);
-  for (const std::int64_t ours : {low, high}) {
+  const DescriptorState& state = *thread.descriptors;
+  std::int64_t ours_sorted[3] = {state.runtime_fd, state.trace_fd, state.summary_fd};
+  if (ours_sorted[0] > ours_sorted[1]) std::swap(ours_sorted[0], ours_sorted[1]);
+  if (ours_sorted[1] > ours_sorted[2]) std::swap(ours_sorted[1], ours_sorted[2]);
+  if (ours_sorted[0] > ours_sorted[1]) std::swap(ours_sorted[0], ours_sorted[1]);
+  for (const std::int64_t ours : ours_sorted) {
     if (ours < 0 || static_cast<std::uint64_t>(ours) < first || static_cast<std::uint64_t>(ours) > last) continue;
     if (ours > 0) {
       const long error = close_span(first, static_cast<std::uint64_t>(ours) - 1, flags);

@@ -44,7 +44,8 @@ struct ViewName {
   const char* name;
   View view;
 };
-inline constexpr ViewName kViews[] = {{"/exe", View::kExe}, {"/maps", View::kMaps}, {"/auxv", View::kAuxv}};
+inline constexpr ViewName kViews[] = {{"/exe", View::kExe},     {"/maps", View::kMaps}, {"/smaps", View::kSmaps},
+                                      {"/auxv", View::kAuxv}, {"/mem", View::kRefused}};
 
 bool emit(int fd, const char* data, std::uint64_t size) {
   while (size > 0) {
@@ -79,21 +80,32 @@ bool hidden(const MapsLine& line) {
 }
 
 // `line` without its newline, NUL-terminated by the caller.
-void emit_maps_line(int fd, const char* line, std::uint64_t size) {
+// False when the mapping is the runtime's.
+bool emit_maps_line(int fd, const char* line, std::uint64_t size) {
   const char* at = line;
   MapsLine range{};
   range.begin = parse_hex(at);
   if (*at == '-') ++at;
   range.end = parse_hex(at);
-  if (hidden(range)) return;
+  if (hidden(range)) return false;
   emit(fd, line, size);
   if (range.begin == g_process.brk_start && range.end > range.begin) emit(fd, "[heap]", 6);
   emit(fd, "\n", 1);
+  return true;
 }
 
-// Copies the kernel's maps without the runtime's lines.
-bool fill_maps(int out) {
-  const long in = host_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/maps"), O_RDONLY | O_CLOEXEC);
+// Lines of smaps that belong to the mapping named last.
+enum class Block { kShown, kHidden };
+
+bool is_mapping_line(const char* line) {
+  const char* at = line;
+  parse_hex(at);
+  return at != line && *at == '-';
+}
+
+// Copies the kernel's maps or smaps without the runtime's lines.
+bool fill_maps(int out, const char* path) {
+  const long in = host_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
   if (is_error(in)) return false;
   const long mapped = host_call(SYS_mmap, 0, kBufferSize, 3, 0x22, -1, 0);
   if (is_error(mapped)) {
@@ -103,6 +115,7 @@ bool fill_maps(int out) {
   char* const buffer = reinterpret_cast<char*>(mapped);
   const auto buffer_address = static_cast<std::uint64_t>(mapped);
   std::uint64_t filled = 0;
+  Block block = Block::kShown;
   for (;;) {
     const long count = host_call(SYS_read, in, mapped + static_cast<long>(filled),
                                  static_cast<long>(kBufferSize - filled - 1));
@@ -113,7 +126,13 @@ bool fill_maps(int out) {
       if (buffer[i] != '\n') continue;
       buffer[i] = 0;
       const char* at = buffer + line;
-      if (parse_hex(at) != buffer_address) emit_maps_line(out, buffer + line, i - line);
+      if (is_mapping_line(at)) {
+        const bool ours = parse_hex(at) == buffer_address;
+        block = ours || !emit_maps_line(out, buffer + line, i - line) ? Block::kHidden : Block::kShown;
+      } else if (block == Block::kShown) {
+        buffer[i] = '\n';
+        emit(out, buffer + line, i + 1 - line);
+      }
       line = i + 1;
     }
     __builtin_memmove(buffer, buffer + line, filled - line);
@@ -155,8 +174,8 @@ long open_view(View view, std::uint64_t flags) {
   const long fd = host_call(SYS_memfd_create, reinterpret_cast<long>(view == View::kMaps ? "maps" : "auxv"),
                             (flags & O_CLOEXEC) != 0 ? 1 : 0);
   if (is_error(fd)) return fd;
-  const bool ok = view == View::kMaps
-                      ? fill_maps(static_cast<int>(fd))
+  const bool ok = view == View::kMaps    ? fill_maps(static_cast<int>(fd), "/proc/self/maps")
+                  : view == View::kSmaps ? fill_maps(static_cast<int>(fd), "/proc/self/smaps")
                       : emit(static_cast<int>(fd), reinterpret_cast<const char*>(g_process.auxv_begin),
                              g_process.auxv_size);
   if (!ok) {
@@ -178,6 +197,19 @@ long with_exe_path(Thread& thread, Regs& regs, unsigned index) {
   return pass_arguments(regs.original_rax, arguments);
 }
 
+// /proc/self, however it was opened.
+bool is_own_proc_directory(std::int32_t fd) {
+  Line link, own;
+  link.text("/proc/self/fd/").number(fd);
+  own.text("/proc/").number(host_call(SYS_getpid));
+  char target[32];
+  const long size = fd < 0 ? -1 : host_call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>(link.c_str()),
+                                            reinterpret_cast<long>(target), sizeof(target) - 1);
+  if (size <= 0) return false;
+  target[size] = 0;
+  return equal(target, own.c_str());
+}
+
 long read_exe_link(std::uint64_t buffer, std::uint64_t capacity) {
   if (static_cast<std::int32_t>(capacity) <= 0) return -22;
   std::uint64_t size = 0;
@@ -190,6 +222,7 @@ long read_exe_link(std::uint64_t buffer, std::uint64_t capacity) {
 long open_path(Thread& thread, Regs& regs, unsigned index, std::uint64_t flags) {
   const View view = guest_view(guest(call_argument(regs, index)));
   if (view == View::kNone) return pass_through(thread, regs);
+  if (view == View::kRefused) return -13;
   return view == View::kExe ? with_exe_path(thread, regs, index) : open_view(view, flags);
 }
 
@@ -211,6 +244,11 @@ long sys_readlink(Thread& thread, Regs& regs) {
 }
 
 long sys_readlinkat(Thread& thread, Regs& regs) {
+  char name[4];
+  if (copy_from_guest(name, guest(regs.rsi), sizeof(name)) == 0 && equal(name, "exe") &&
+      is_own_proc_directory(static_cast<std::int32_t>(regs.rdi))) {
+    return read_exe_link(regs.rdx, regs.r10);
+  }
   if (guest_view(guest(regs.rsi)) == View::kExe) return read_exe_link(regs.rdx, regs.r10);
   return pass_through(thread, regs);
 }

@@ -7,7 +7,7 @@
 
 namespace casemate::runtime {
 
-enum class View : std::uint8_t { kNone, kExe, kMaps, kAuxv };
+enum class View : std::uint8_t { kNone, kExe, kMaps, kSmaps, kAuxv, kRefused };
 
 // Which view a NUL-terminated absolute path names; kNone for every other path.
 View view_of(const char* path);

@@ -7,6 +7,7 @@
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/report.h"
 #include "runtime/intercept/tracing.h"
+#include "runtime/signal/signals.h"
 #include "runtime/table/table.h"
 
 extern "C" void casemate_dispatch(casemate::runtime::Regs* regs);
@@ -65,5 +66,6 @@ void casemate_dispatch(casemate::runtime::Regs* regs) {
     return;
   }
   regs->rax = static_cast<std::uint64_t>(result);
+  if (thread.held_count != 0) [[unlikely]] release_held_signals(thread);
   if (kind == EntryKind::kTrapped && (g_process.launch_flags & kLaunchNoPatching) == 0) patcher_on_trap(site);
 }

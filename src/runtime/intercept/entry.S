@@ -236,7 +236,11 @@ casemate_xrstor:
 _start:
     xor   %ebp, %ebp
     mov   %rsp, %rdi
+#ifdef __PIE__
     lea   _DYNAMIC(%rip), %rsi
+#else
+    xor   %esi, %esi                # linked at a fixed address: nothing to relocate
+#endif
     and   $-16, %rsp
     call  casemate_boot
     hlt

@@ -15,6 +15,7 @@ struct DescriptorState {
   std::atomic<std::uint32_t> references;
   std::int32_t runtime_fd;  // the runtime's executable, for exec
   std::int32_t trace_fd;    // -1: none
+  std::int32_t summary_fd;  // -1: none
 };
 
 struct Process {
@@ -32,6 +33,8 @@ struct Process {
   Lock brk_lock;
   std::uint64_t brk_start, brk_end;
   Lock fork_lock;
+  bool has_fsgsbase;
+  std::int64_t first_pid;
 };
 
 extern Process g_process;

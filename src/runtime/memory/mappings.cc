@@ -76,6 +76,8 @@ long sys_mremap(Thread& thread, Regs& regs) {
   const std::uint64_t old_size = round_up(regs.rsi), new_size = round_up(regs.rdx);
   if (touches_runtime(regs.rdi, old_size)) return -14;
   if ((regs.r10 & MREMAP_FIXED) != 0 && touches_runtime(regs.r8, new_size)) return kEinval;
+  // Patched code holds relative jumps: the program's own bytes travel.
+  if (code_map_find(regs.rdi).found) patcher_code_changed(regs.rdi, old_size);
   const long result = pass_through(thread, regs);
   if (!is_error(result) && result != kRestartCall) {
     code_map_move(regs.rdi, old_size, static_cast<std::uint64_t>(result), new_size);
@@ -107,12 +109,23 @@ long sys_shmdt(Thread& thread, Regs& regs) {
   return pass_through(thread, regs);
 }
 
+namespace {
+std::uint64_t data_limit() {
+  struct {
+    std::uint64_t soft, hard;
+  } limit{~std::uint64_t{0}, ~std::uint64_t{0}};
+  host_call(SYS_prlimit64, 0, 2, 0, reinterpret_cast<long>(&limit));  // RLIMIT_DATA
+  return limit.soft;
+}
+}  // namespace
+
 long sys_brk(Thread&, Regs& regs) {
   const LockGuard guard(g_process.brk_lock);
   const std::uint64_t wanted = regs.rdi;
   const std::uint64_t current = g_process.brk_end;
   if (wanted < g_process.brk_start || wanted > 0x7ffffffff000) return static_cast<long>(current);
   const std::uint64_t old_end = round_up(current), new_end = round_up(wanted);
+  if (new_end > old_end && wanted - g_process.brk_start > data_limit()) return static_cast<long>(current);
   if (new_end > old_end) {
     const long mapped = host_call(SYS_mmap, static_cast<long>(old_end), static_cast<long>(new_end - old_end),
                                   PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);

@@ -83,9 +83,39 @@ std::uint64_t block_signals() {
   return old;
 }
 
-void restore_signals(std::uint64_t mask) {
-  mask &= ~signal_bit(kSigSys);
+void restore_signals(Thread& thread, std::uint64_t mask) {
+  thread.virtually_blocked = mask & kRuntimeSignals;
+  mask &= ~kRuntimeSignals;
   host_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&mask), 0, 8);
+}
+
+void actions_clear_handlers(SignalActions& actions) {
+  for (int signal = 1; signal <= kSignalCount; ++signal) {
+    KernelSigAction& action = actions.action[signal];
+    if (action.handler == kSigDefault || action.handler == kSigIgnore) continue;
+    action = {};
+    install(signal, action);
+  }
+}
+
+void release_held_signals(Thread& thread) {
+  const std::uint64_t kernel_mask = block_signals();
+  const std::uint64_t blocked = virtual_mask(thread);
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < thread.held_count; ++i) {
+    const PendingSignal held = thread.held[i];
+    const bool deliverable = (blocked & signal_bit(held.info.signal)) == 0 && thread.pending_count < kPendingCapacity;
+    if (!deliverable) {
+      thread.held[kept++] = held;
+      continue;
+    }
+    PendingSignal& pending = thread.pending[thread.pending_count];
+    pending = held;
+    pending.mask_to_restore = kernel_mask | thread.virtually_blocked;
+    thread.pending_count += 1;
+  }
+  thread.held_count = kept;
+  if (thread.pending_count == 0) restore_signals(thread, kernel_mask | thread.virtually_blocked);
 }
 
 std::uint64_t signals_before_exec(Thread& thread) {

@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 
 #include "runtime/intercept/process.h"
+#include "runtime/intercept/tracing.h"
 #include "runtime/memory/guest.h"
 #include "runtime/signal/signals.h"
 
@@ -54,6 +55,10 @@ long save_xstate(std::uint64_t address, const SoftwareReserved& reserved) {
   const std::uint8_t zeros[64] = {};
   long error = copy_to_guest(guest(address + 512), zeros, sizeof(zeros));
   if (error == 0) error = casemate_xsave(address, reserved.features);
+  // Legacy state counts as present even when initial, so that a handler's edits of xmm registers take effect.
+  std::uint64_t present = 0;
+  if (error == 0) error = read_guest(present, guest(address + 512));
+  if (error == 0) error = write_guest(guest(address + 512), present | 3);
   if (error == 0) error = copy_to_guest(guest(address + 464), &reserved, sizeof(reserved));
   if (error == 0) error = write_guest(guest(address + reserved.xstate_size), kMagic2);
   return error;
@@ -147,6 +152,7 @@ std::uint64_t deliver(Thread& thread, Regs& regs, const PendingSignal& pending, 
     give_back(thread, pending, action.handler);
     return mask;
   }
+  trace_delivery(thread, pending.info);
   if ((action.flags & kSaResetHand) != 0) set_default(thread, signal);
   std::uint64_t blocked = mask;
   if (thread.has_temporary_mask != 0) blocked = thread.temporary_mask;
@@ -183,12 +189,13 @@ long sys_rt_sigreturn(Thread& thread, Regs& regs) {
   KernelStack kernel_stack{};
   kernel_stack.base = reinterpret_cast<std::uint64_t>(&thread) - kThreadRecordOffset + kSignalStackOffset;
   kernel_stack.size = kSignalStackSize;
-  thread.sigsys_blocked = (uc.mask & signal_bit(kSigSys)) != 0 ? 1 : 0;
-  const std::uint64_t mask = uc.mask & ~signal_bit(kSigSys);
+  const std::uint64_t mask = uc.mask & ~kRuntimeSignals;
   if (write_guest(guest(uc_address + offsetof(UContext, stack)), kernel_stack) != 0 ||
       write_guest(guest(uc_address + offsetof(UContext, mask)), mask) != 0) {
     die_of(kSigSegv);
   }
+  thread.virtually_blocked = uc.mask & kRuntimeSignals;
+  trace_departure(thread);
   casemate_program_sigreturn(uc_address);
 }
 
@@ -229,5 +236,5 @@ void casemate_deliver_pending(casemate::runtime::Regs* regs) {
     thread.has_temporary_mask = 0;
   }
   __atomic_store_n(&thread.pending_count, 0u, __ATOMIC_RELEASE);
-  restore_signals(mask);
+  restore_signals(thread, mask);
 }

@@ -40,6 +40,15 @@ void save_registers(Regs& regs, const SigContext& from) {
               .resume = from.rip, .rsp = from.rsp, .rflags = from.rflags};
 }
 
+// The program can write GS base, and nothing can refuse it; what follows relies on GS. (Without FSGSBASE it can only
+// load selectors, and then the fault path of stubs is enough.)
+void restore_gs(Thread& thread) {
+  if (!g_process.has_fsgsbase) return;
+  std::uint64_t base;
+  asm volatile("rdgsbase %0" : "=r"(base));
+  if (base != reinterpret_cast<std::uint64_t>(&thread)) asm volatile("wrgsbase %0" : : "r"(&thread));
+}
+
 void continue_in_runtime(Thread& thread, SigContext& context, const char* label) {
   context.rip = address_of(label);
   context.rsp = reinterpret_cast<std::uint64_t>(&thread);
@@ -68,7 +77,7 @@ void record(Thread& thread, const SigInfo& info, UContext& uc) {
   } else {
     PendingSignal& pending = thread.pending[index];
     pending.info = info;
-    pending.mask_to_restore = uc.mask;
+    pending.mask_to_restore = (uc.mask & ~kRuntimeSignals) | thread.virtually_blocked;
     pending.trap_number = uc.context.trap_number;
     pending.error_code = uc.context.error_code;
     pending.fault_address = uc.context.fault_address;
@@ -79,10 +88,26 @@ void record(Thread& thread, const SigInfo& info, UContext& uc) {
   uc.mask = kDeferMask;
 }
 
-// A fault whose default action the program has not replaced: let it happen again with the kernel's default.
+// A signal of kRuntimeSignals that somebody sent while the program blocks it. A second one of the same number is lost,
+// as with the kernel.
+bool hold(Thread& thread, int signal, const SigInfo& info, const UContext& uc) {
+  if ((virtual_mask(thread) & signal_bit(signal)) == 0) return false;
+  for (std::uint32_t i = 0; i < thread.held_count; ++i) {
+    if (thread.held[i].info.signal == signal) return true;
+  }
+  if (thread.held_count == kPendingCapacity) return true;
+  PendingSignal& held = thread.held[thread.held_count++];
+  held.info = info;
+  held.segments = uc.context.segments;
+  held.uc_flags = uc.flags;
+  return true;
+}
+
+// A fault that the program has no handler for, or blocks: let it happen again with the kernel's default action.
 bool die_natively(Thread& thread, int signal, UContext& uc) {
   const std::uint64_t handler = thread.actions->action[signal].handler;
-  if (handler != kSigDefault && handler != kSigIgnore) return false;
+  const bool blocked = (thread.virtually_blocked & signal_bit(signal)) != 0;
+  if (!blocked && handler != kSigDefault && handler != kSigIgnore) return false;
   const KernelSigAction action{};
   host_call(SYS_rt_sigaction, signal, reinterpret_cast<long>(&action), 0, 8);
   uc.mask &= ~signal_bit(signal);
@@ -137,6 +162,7 @@ extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* 
                                         casemate::runtime::UContext* uc) {
   using namespace casemate::runtime;
   Thread& thread = current_thread();
+  restore_gs(thread);
   if (signal == kSigSys && info->code == kSysUserDispatch) {
     enter_system_call(thread, *info, *uc);
     return;
@@ -154,5 +180,6 @@ extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* 
     if (in_runtime && fix_fault(thread, signal, *info, *uc)) return;
     if (die_natively(thread, signal, *uc)) return;
   }
+  if (!fault && hold(thread, signal, *info, *uc)) return;
   interrupt(thread, *info, *uc, in_runtime);
 }

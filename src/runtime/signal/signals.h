@@ -35,9 +35,19 @@ void signals_boot(Thread& thread, std::uint64_t ignored_runtime_signals);
 // A new task: kernel signal stack of this thread.
 void signals_arm_thread(Thread& thread);
 
+// What is in force for deciding whether a signal of kRuntimeSignals reaches the program now.
+inline std::uint64_t virtual_mask(const Thread& thread) {
+  return thread.has_temporary_mask != 0 ? (thread.temporary_mask & kRuntimeSignals) : thread.virtually_blocked;
+}
+// Moves held signals that are no longer blocked to the pending ones. Call on the runtime stack.
+void release_held_signals(Thread& thread);
+// CLONE_CLEAR_SIGHAND: handlers become defaults, in the table and in the kernel. In the new task.
+void actions_clear_handlers(SignalActions& actions);
+
 // Blocks all but synchronous signals; returns the mask that was in force for the program.
 std::uint64_t block_signals();
-void restore_signals(std::uint64_t mask);
+// The program's mask: the kernel's part and the virtual part.
+void restore_signals(Thread& thread, std::uint64_t mask);
 
 // Before an exec that cannot fail: dispositions and mask as the program believes they are.
 std::uint64_t signals_before_exec(Thread& thread);

@@ -7,6 +7,7 @@
 #include "runtime/intercept/patch/patcher.h"
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/sud.h"
+#include "runtime/intercept/tracing.h"
 #include "runtime/memory/guest.h"
 #include "runtime/signal/signals.h"
 #include "runtime/task/tasks.h"
@@ -37,7 +38,8 @@ Thread* prepare_child(Thread& parent, const Regs& regs, const CloneRequest& requ
   child->regs.rax = 0;
   if (request.stack_top != 0) child->regs.rsp = request.stack_top;
   child->start_mask = mask;
-  child->sigsys_blocked = parent.sigsys_blocked;
+  child->virtually_blocked = parent.virtually_blocked;
+  child->clear_handlers = (request.flags & CLONE_CLEAR_SIGHAND) != 0 ? 1 : 0;
   // The kernel keeps the alternate stack only where the parent's stack goes on being used.
   if ((request.flags & CLONE_VFORK) != 0) {
     child->altstack_base = parent.altstack_base;
@@ -94,17 +96,19 @@ long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& reques
   sud_arm();
   threads_after_fork(&thread);
   patcher_after_fork_in_child();
-  // A copied descriptor table is this process's own from now on, unless CLONE_FILES.
+  tracing_after_fork();
+  thread.held_count = 0;  // pending signals are not inherited
+  if ((request.flags & CLONE_CLEAR_SIGHAND) != 0) actions_clear_handlers(*thread.actions);
   if (request.stack_top != 0) regs.rsp = request.stack_top;
   return 0;
 }
 
 long clone_task(Thread& thread, Regs& regs, const CloneRequest& request) {
-  const std::uint64_t mask = block_signals();
+  const std::uint64_t mask = block_signals() | thread.virtually_blocked;
   if (thread.pending_count != 0) return kRestartCall;  // delivery restores the mask
   const long result = (request.flags & CLONE_VM) != 0 ? clone_sharing_memory(thread, regs, request, mask)
                                                       : clone_copying_memory(thread, regs, request);
-  if (thread.pending_count == 0) restore_signals(mask);
+  if (thread.pending_count == 0) restore_signals(thread, mask);
   return result;
 }
 
@@ -116,6 +120,7 @@ DescriptorState* descriptors_create(const DescriptorState& copied_from) {
     if (!state.references.compare_exchange_strong(unused, 1)) continue;
     state.runtime_fd = copied_from.runtime_fd;
     state.trace_fd = copied_from.trace_fd;
+    state.summary_fd = copied_from.summary_fd;
     return &state;
   }
   return nullptr;
@@ -155,6 +160,10 @@ long sys_clone3(Thread& thread, Regs& regs) {
   if (const long error = copy_from_guest(copy.bytes, guest(regs.rdi), size); error != 0) return error;
   if ((copy.fields.stack == 0) != (copy.fields.stack_size == 0)) return -22;
   CloneRequest request{copy.fields.flags, 0, SYS_clone3, {}};
+  // The kernel must not clear the handlers that the runtime needs; the child clears the program's.
+  if ((copy.fields.flags & (CLONE_CLEAR_SIGHAND | CLONE_SIGHAND)) == CLONE_CLEAR_SIGHAND) {
+    copy.fields.flags &= ~std::uint64_t{CLONE_CLEAR_SIGHAND};
+  }
   if (copy.fields.stack != 0) request.stack_top = copy.fields.stack + copy.fields.stack_size;
   copy.fields.stack = copy.fields.stack_size = 0;
   request.arguments[0] = reinterpret_cast<long>(copy.bytes);
@@ -163,13 +172,17 @@ long sys_clone3(Thread& thread, Regs& regs) {
 }
 
 long sys_exit(Thread& thread, Regs& regs) {
+  trace_departure(thread);
+  if (process_thread_count() == 1) tracing_end(thread);
   block_signals();
   process_thread_count_add(-1);
   release_task(thread);
   casemate_exit_thread(&thread.state, static_cast<int>(regs.rdi));
 }
 
-long sys_exit_group(Thread&, Regs& regs) {
+long sys_exit_group(Thread& thread, Regs& regs) {
+  trace_departure(thread);
+  tracing_end(thread);
   // A vfork child's block is freed by its parent; everybody else's goes with the address space.
   for (;;) host_call(SYS_exit_group, static_cast<long>(regs.rdi));
 }
@@ -182,5 +195,6 @@ void casemate_child_start(casemate::runtime::Thread* thread) {
   thread->tid = static_cast<std::int32_t>(host_call(SYS_gettid));
   signals_arm_thread(*thread);
   sud_arm();
-  restore_signals(thread->start_mask);
+  if (thread->clear_handlers != 0) actions_clear_handlers(*thread->actions);
+  restore_signals(*thread, thread->start_mask);
 }

@@ -10,11 +10,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <initializer_list>
+
 #include "runtime/boot/launch_state.h"
 #include "runtime/files/views.h"
 #include "runtime/intercept/dispatch.h"
 #include "runtime/intercept/line.h"
 #include "runtime/intercept/process.h"
+#include "runtime/intercept/tracing.h"
 #include "runtime/loader/elf_file.h"
 #include "runtime/loader/load.h"
 #include "runtime/loader/script.h"
@@ -42,6 +45,8 @@ struct ExecMemory {
 
 // argv under construction: inserted entries first, then the program's own from `rest`.
 struct Arguments {
+  // A script found through a close-on-exec descriptor: its interpreter could not open it.
+  bool name_vanishes;
   const char* inserted[2 * (kMaxScriptDepth + 1) + 1];
   unsigned count;
   bool replaces_first;
@@ -150,12 +155,12 @@ long resolve(ExecMemory& memory, Descriptor& program, Arguments& arguments, cons
     const std::span<const std::byte> head(memory.scratch, file.head_size);
     if (!is_script(head)) {
       const LoadFailure failure = read_plan(file, ImageRole::kProgram);
-      if (failed(failure)) return -failure.error_number;
-      const long error = check_interpreter(memory, file);
+      const long error = failed(failure) ? -failure.error_number : check_interpreter(memory, file);
       release_elf(file);
       return error;
     }
     if (depth == kMaxScriptDepth) return kEloop;
+    if (arguments.name_vanishes && depth == 0) return kEnoent;
     ScriptLine line;
     if (parse_script_line(head, line) != LoadError::kNone) return kEnoexec;
     copy_bytes(memory.interpreters[depth], line.interpreter);
@@ -205,9 +210,18 @@ void fill_state(const Thread& thread, LaunchState& state, long program_fd) {
   state.trace_fd = thread.descriptors->trace_fd;
   state.flags = g_process.launch_flags & ~kLaunchFirst;
   state.ignored_runtime_signals = static_cast<std::uint32_t>(signals_before_exec(const_cast<Thread&>(thread)));
+  state.virtually_blocked = thread.virtually_blocked;
+  state.summary_fd = thread.descriptors->summary_fd;
+  state.first_pid = g_process.first_pid;
   state.diagnostics_fd = -1;
   __builtin_memcpy(state.warned, g_process.warned, sizeof(state.warned));
   set_comm(state);
+}
+
+void inherit_trace(const Thread& thread, long descriptor_flags) {
+  for (const std::int32_t fd : {thread.descriptors->trace_fd, thread.descriptors->summary_fd}) {
+    if (fd >= 0) host_call(SYS_fcntl, fd, F_SETFD, descriptor_flags);
+  }
 }
 
 // The point of no return. Returns only on failure.
@@ -224,11 +238,12 @@ long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint6
   const Descriptor runtime(place_descriptors(thread, state.get(), placed_state));
   if (is_error(runtime.get())) return runtime.get();
   const Descriptor placed(placed_state);
-  if (thread.descriptors->trace_fd >= 0) host_call(SYS_fcntl, thread.descriptors->trace_fd, F_SETFD, 0);
+  inherit_trace(thread, 0);
   const std::uint64_t arguments[6] = {static_cast<std::uint64_t>(runtime.get()), reinterpret_cast<std::uint64_t>(""),
                                       argv, envp, AT_EMPTY_PATH, 0};
+  trace_departure(thread);
   const long result = pass_arguments(SYS_execveat, arguments);
-  if (thread.descriptors->trace_fd >= 0) host_call(SYS_fcntl, thread.descriptors->trace_fd, F_SETFD, FD_CLOEXEC);
+  inherit_trace(thread, FD_CLOEXEC);
   return result;
 }
 
@@ -258,11 +273,14 @@ long build_argv(const Arguments& arguments, std::uint64_t argv, std::uint64_t& b
   return 0;
 }
 
-long exec_opened(Thread& thread, ExecMemory& memory, long fd, const char* name, std::uint64_t argv,
+enum class NameKind { kLasting, kVanishing };
+
+long exec_opened(Thread& thread, ExecMemory& memory, long fd, const char* name, NameKind kind, std::uint64_t argv,
                  std::uint64_t envp) {
   Descriptor program(fd);
   if (is_error(fd)) return fd;
   Arguments arguments{};
+  arguments.name_vanishes = kind == NameKind::kVanishing;
   if (const long error = resolve(memory, program, arguments, name); error != 0) return error;
   copy_text(memory.state.exec_path, name, sizeof(memory.state.exec_path));
   if (!arguments.replaces_first) return enter_image(thread, memory, program.get(), argv, envp);
@@ -289,14 +307,16 @@ long exec_at(Thread& thread, int directory, GuestAddr path_address, std::uint64_
   if (result == 0 && (flags & AT_EMPTY_PATH) == 0) result = kEnoent;
   if (!is_error(result)) {
     const long fd = open_program(directory, name, flags);
+    NameKind kind = NameKind::kLasting;
     if (directory != AT_FDCWD && name[0] != '/') {
+      if ((host_call(SYS_fcntl, directory, F_GETFD) & FD_CLOEXEC) != 0) kind = NameKind::kVanishing;
       // As the kernel names it: /dev/fd/N or /dev/fd/N/path.
       Line prefix;
       prefix.text("/dev/fd/").number(directory);
       if (name[0] != 0) prefix.text("/").text(name);
       copy_text(name, prefix.c_str(), kMaxPath);
     }
-    result = exec_opened(thread, *memory, fd, name, argv, envp);
+    result = exec_opened(thread, *memory, fd, name, kind, argv, envp);
   }
   host_call(SYS_munmap, reinterpret_cast<long>(memory), sizeof(ExecMemory));
   return result;
@@ -308,7 +328,7 @@ long exec_script_at_start(Thread& thread, const char* path, char** argv, char** 
   ExecMemory* const memory = exec_memory();
   if (memory == nullptr) return -12;
   const long fd = open_program(AT_FDCWD, path, 0);
-  return exec_opened(thread, *memory, fd, path, reinterpret_cast<std::uint64_t>(argv),
+  return exec_opened(thread, *memory, fd, path, NameKind::kLasting, reinterpret_cast<std::uint64_t>(argv),
                      reinterpret_cast<std::uint64_t>(envp));
 }
 
