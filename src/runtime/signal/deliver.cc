@@ -128,8 +128,13 @@ void set_default(Thread& thread, int signal) {
 
 // The program changed its mind between the kernel's decision and ours, or the signal is blocked by the handler
 // delivered just before it: the kernel queues it again and decides anew.
-void give_back(const Thread& thread, const PendingSignal& pending, std::uint64_t handler) {
+void give_back(Thread& thread, const PendingSignal& pending, std::uint64_t handler) {
   const int signal = pending.info.signal;
+  const bool handled = handler != kSigDefault && handler != kSigIgnore;
+  if ((kRuntimeSignals & signal_bit(signal)) != 0 && handled) {
+    if (thread.held_count < kPendingCapacity) thread.held[thread.held_count++] = pending;
+    return;
+  }
   if ((kRuntimeSignals & signal_bit(signal)) != 0 && handler == kSigIgnore) return;
   if ((kRuntimeSignals & signal_bit(signal)) != 0 && handler == kSigDefault) die_of(signal);
   host_call(SYS_rt_tgsigqueueinfo, host_call(SYS_getpid), thread.tid, signal, reinterpret_cast<long>(&pending.info));

@@ -73,7 +73,8 @@ void requeue(const Thread& thread, const SigInfo& info) {
 void record(Thread& thread, const SigInfo& info, UContext& uc) {
   const std::uint32_t index = thread.pending_count;
   if (index == kPendingCapacity) {
-    requeue(thread, info);
+    // Only signals that are never masked can get here; as a pending one of the same number, a further one is lost.
+    if ((kRuntimeSignals & signal_bit(info.signal)) == 0) requeue(thread, info);
   } else {
     PendingSignal& pending = thread.pending[index];
     pending.info = info;

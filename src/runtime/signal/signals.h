@@ -13,13 +13,14 @@
 namespace casemate::runtime {
 
 inline constexpr int kSigIll = 4, kSigTrap = 5, kSigBus = 7, kSigFpe = 8, kSigSegv = 11, kSigSys = 31;
-// Raised by instructions: never masked while the runtime works.
+// Raised by instructions.
 inline constexpr std::uint64_t kSynchronousSignals = signal_bit(kSigIll) | signal_bit(kSigTrap) | signal_bit(kSigBus) |
                                                      signal_bit(kSigFpe) | signal_bit(kSigSegv) | signal_bit(kSigSys);
 // Always handled by us: the trap itself, fault-fixed copies, patch protocol.
 inline constexpr std::uint64_t kRuntimeSignals =
     signal_bit(kSigTrap) | signal_bit(kSigBus) | signal_bit(kSigSegv) | signal_bit(kSigSys);
-inline constexpr std::uint64_t kDeferMask = ~kSynchronousSignals;
+// In force while a signal waits for its delivery.
+inline constexpr std::uint64_t kDeferMask = ~kRuntimeSignals;
 
 struct SignalActions {
   Lock lock;
