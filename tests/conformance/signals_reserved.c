@@ -295,3 +295,41 @@ CASE(bad_pointer_inside_the_handler_of_a_fault) {
     CHECK_EQ(nested_result, -EFAULT);
   }
 }
+
+static volatile uint64_t mask_inside;
+static void read_mask(int number, siginfo_t* info, void* context) {
+  uint64_t mask = 0;
+  RAW(SYS_rt_sigprocmask, SIG_BLOCK, 0, &mask, 8);
+  mask_inside = mask;
+}
+
+CASE(signal_let_in_by_a_new_mask_runs_and_returns_with_it) {
+  // The way libc ends its critical sections: everything was blocked, a signal came meanwhile, the old mask returns.
+  install_handler(SIGUSR1, read_mask, 0);
+  for (int i = 0; i < 50; ++i) {
+    set_mask(~0ull);
+    CHECK_EQ(RAW(SYS_tgkill, RAW(SYS_getpid), RAW(SYS_gettid), SIGUSR1), 0);
+    mask_inside = 0;
+    set_mask(bit(SIGWINCH));
+    CHECK_EQ(mask_inside, bit(SIGUSR1) | bit(SIGWINCH));
+    CHECK_EQ(get_mask(), bit(SIGWINCH));
+  }
+}
+
+CASE(blocked_and_sent_together_with_another) {
+  // One is let in, the other stays blocked and pending: it may neither come nor keep the process busy.
+  for (int i = 0; i < kReservedCount; ++i) {
+    install_handler(kReserved[i], note, 0);
+    install_handler(SIGUSR1, note, 0);
+    set_mask(~0ull);
+    CHECK_OK(kill((pid_t)RAW(SYS_getpid), kReserved[i]));
+    CHECK_OK(kill((pid_t)RAW(SYS_getpid), SIGUSR1));
+    int before = handled_count;
+    set_mask(bit(kReserved[i]));
+    CHECK_EQ(handled_count, before + 1);
+    CHECK_EQ(last_number, SIGUSR1);
+    CHECK_EQ(pending(), bit(kReserved[i]));
+    set_mask(0);
+    CHECK_EQ(handled_count, before + 2);
+  }
+}
