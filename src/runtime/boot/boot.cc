@@ -10,6 +10,7 @@
 
 #include "runtime/boot/launch_state.h"
 #include "runtime/boot/program.h"
+#include "runtime/intercept/dispatch.h"
 #include "runtime/intercept/patch/patcher.h"
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/sud.h"
@@ -133,6 +134,7 @@ void arm(Thread& thread) {
   host_call(SYS_rt_sigprocmask, 1, reinterpret_cast<long>(&needed), reinterpret_cast<long>(&inherited), 8);
   thread.virtually_blocked |= inherited & kRuntimeSignals;
   patcher_init(reinterpret_cast<std::uint64_t>(&casemate_entry_patched), g_process.gs_cookie);
+  fill_fast_calls();
   if (is_error(sud_arm())) {
     fail("the kernel does not offer Syscall User Dispatch",
          "Linux >= 5.11 with CONFIG_GENERIC_ENTRY is needed; see `casemate run --doctor`", kExitRuntimeFailure);

@@ -10,7 +10,11 @@
 #include "runtime/signal/signals.h"
 #include "runtime/table/table.h"
 
-extern "C" void casemate_dispatch(casemate::runtime::Regs* regs);
+extern "C" {
+void casemate_dispatch(casemate::runtime::Regs* regs);
+// Indexed by the low 16 bits of rax; entry.S reads it. Pages beyond the table's numbers are never touched.
+[[gnu::visibility("hidden")]] constinit std::uint8_t casemate_fast_calls[65536] = {};
+}
 
 namespace casemate::runtime {
 namespace {
@@ -33,6 +37,13 @@ long serve(Thread& thread, Regs& regs) {
 }
 
 }  // namespace
+
+void fill_fast_calls() {
+  if (g_process.trace_mode != TraceMode::kOff) return;
+  for (std::uint64_t number = 0; number < kSyscallLimit; ++number) {
+    if (syscall_entry(number).status == Status::kPass) casemate_fast_calls[number] = 1;
+  }
+}
 
 long pass_through(Thread&, Regs& regs) {
   const std::uint64_t arguments[6] = {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9};

@@ -9,6 +9,9 @@ namespace casemate::runtime {
 long pass_through(Thread& thread, Regs& regs);
 // The same with other arguments than the registers hold.
 long pass_arguments(std::uint64_t number, const std::uint64_t (&arguments)[6]);
+// Fills the table by which patched sites make passed calls without entering C++. At boot; leaves it empty (everything
+// enters) in traced runs.
+void fill_fast_calls();
 // Handler of `refused` rows: the row's errno, and one warning per call number and process.
 long refuse(Thread& thread, Regs& regs);
 

@@ -10,8 +10,40 @@
     .globl casemate_entry_patched
     .hidden casemate_entry_patched
     .type casemate_entry_patched, @function
+    .globl casemate_fast_done, casemate_fast_end
+    .hidden casemate_fast_done, casemate_fast_end
     .p2align 6
 casemate_entry_patched:
+    mov   %rcx, %gs:THREAD_REGS_RIP
+    mov   %r11, %gs:THREAD_REGS_RESUME
+    # Calls that the table passes are made right here, on the program's stack with the program's registers: only rcx, r11
+    # and rax change, as natively. A signal handler that finds itself in [entry, fast_done) takes the program as
+    # interrupted at its own instruction, in [fast_done, fast_end) as interrupted behind it. No flag may change, so
+    # comparisons are additions and jrcxz.
+    movzwl %ax, %ecx
+    not   %rcx
+    lea   1(%rcx,%rax), %rcx        # 0 if rax is a number of 16 bits
+    jrcxz 1f
+    jmp   casemate_entry_slow
+1:  movzwl %ax, %ecx
+    lea   casemate_fast_calls(%rip), %r11
+    movzbl (%r11,%rcx), %ecx        # 1: passed, 0: not, or not known
+    lea   -1(%rcx), %rcx
+    jrcxz 2f
+    jmp   casemate_entry_slow
+2:  mov   %gs:THREAD_PENDING_COUNT, %ecx
+    jrcxz 3f
+    jmp   casemate_entry_slow
+3:  syscall
+casemate_fast_done:
+    mov   %gs:THREAD_REGS_RIP, %rcx
+    jmp   *%gs:THREAD_REGS_RESUME
+casemate_fast_end:
+
+    .p2align 5
+casemate_entry_slow:
+    mov   %gs:THREAD_REGS_RIP, %rcx
+    mov   %gs:THREAD_REGS_RESUME, %r11
     mov   %rsp, %gs:THREAD_SCRATCH
     mov   %gs:THREAD_REGS_END, %rsp
     pushfq

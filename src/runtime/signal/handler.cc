@@ -16,7 +16,7 @@
 
 extern "C" {
 extern char casemate_entry_trapped[], casemate_exit_to_program[], casemate_exit_end[], casemate_guarded_begin[],
-    casemate_guarded_syscall[], casemate_guarded_abort[], casemate_copy[], casemate_copy_end[], casemate_copy_fault[];
+    casemate_entry_patched[], casemate_fast_done[], casemate_fast_end[], casemate_guarded_syscall[], casemate_guarded_abort[], casemate_copy[], casemate_copy_end[], casemate_copy_fault[];
 }
 
 namespace casemate::runtime {
@@ -139,6 +139,22 @@ bool follow_patch(Thread& thread, UContext& uc, const PatchRedirect& redirect) {
   return true;
 }
 
+// The fast path of patched sites runs on the program's stack with the program's registers: rewrites the context to the
+// program's own instruction, before or behind its system call. True when it was there.
+bool leave_fast_path(const Thread& thread, SigContext& context) {
+  if (within(context.rip, casemate_entry_patched, casemate_fast_done)) {
+    const bool saved = context.rip != address_of(casemate_entry_patched);
+    context.rip = (saved ? thread.regs.rip : context.rcx) - 2;
+    return true;
+  }
+  if (within(context.rip, casemate_fast_done, casemate_fast_end)) {
+    context.rcx = thread.regs.rip;
+    context.rip = thread.regs.resume;
+    return true;
+  }
+  return false;
+}
+
 void interrupt(Thread& thread, const SigInfo& info, UContext& uc, bool in_runtime) {
   record(thread, info, uc);
   SigContext& context = uc.context;
@@ -176,7 +192,8 @@ extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* 
   const bool fault = info->code > 0 && (kSynchronousSignals & signal_bit(signal)) != 0;
   if (fault && signal == kSigTrap && follow_patch(thread, *uc, patcher_redirect(rip))) return;
   if (fault && follow_patch(thread, *uc, patcher_fault_redirect(rip))) return;
-  const bool in_runtime = (rip >= g_process.text_begin && rip < g_process.text_end) || patcher_owns(rip);
+  const bool in_fast_path = !fault && leave_fast_path(thread, uc->context);
+  const bool in_runtime = !in_fast_path && ((rip >= g_process.text_begin && rip < g_process.text_end) || patcher_owns(rip));
   if (fault) {
     if (in_runtime && fix_fault(thread, signal, *info, *uc)) return;
     if (die_natively(thread, signal, *uc)) return;
