@@ -59,9 +59,13 @@ long sys_rt_sigprocmask(Thread& thread, Regs& regs) {
     mask &= ~kRuntimeSignals;
     arguments[1] = reinterpret_cast<std::uint64_t>(&mask);
   }
-  const long result = pass_arguments(regs.original_rax, arguments);
-  if (result != 0) return result;
+  // Before the call: a signal that the new mask lets in is recorded with it.
   thread.virtually_blocked = now;
+  const long result = pass_arguments(regs.original_rax, arguments);
+  if (result != 0) {
+    thread.virtually_blocked = was;
+    return result;
+  }
   old |= was;
   return regs.rdx != 0 ? write_guest(guest(regs.rdx), old) : 0;
 }
