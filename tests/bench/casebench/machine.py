@@ -52,7 +52,8 @@ def describe(repository):
 def line(machine):
     load = " ".join(f"{value:.2f}" for value in machine["load_average"])
     text = (f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
-            f"Linux {machine['kernel']}, load average {load}, {machine['date']}, commit {machine['commit']}")
+            f"Linux {machine['kernel']}, load average {load}, {machine['date']}, "
+            f"checkout at commit {machine['commit']}")
     if machine["load_average"][0] > BUSY_LOAD:
         text += " - THE MACHINE WAS NOT IDLE"
     return text

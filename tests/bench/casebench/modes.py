@@ -4,6 +4,7 @@ A mode turns a command into the command that runs it there. Whether a mode can r
 once, by running /bin/true in it; when it cannot, the reason is kept and printed with every table.
 """
 
+import hashlib
 import os
 import re
 import subprocess
@@ -16,13 +17,14 @@ PROBE_SECONDS = 20
 class Mode:
     """One way to run. `slow` modes get smaller loads where a load counts requests instead of seconds."""
 
-    def __init__(self, name, title, prefix, slow=False, peer=False, reason=""):
+    def __init__(self, name, title, prefix, slow=False, peer=False, reason="", remark=""):
         self.name = name
         self.title = title
         self.prefix = prefix
         self.slow = slow
         self.peer = peer
         self.reason = reason  # why it cannot run; empty when it can
+        self.remark = remark  # what a reader of the figures should know
 
     @property
     def available(self):
@@ -62,6 +64,20 @@ def probe(prefix, argv=("/bin/true",)):
     return f"exit code {done.returncode}: {last_line(done.stderr)}"
 
 
+def fingerprint(mode):
+    """What was really measured: a checkout's commit says nothing about executables that were built at another time."""
+    if mode.peer or not mode.available or not mode.prefix:
+        return {}
+    directory = os.path.dirname(mode.prefix[0])
+    found = {}
+    for name in ("casemate", "casemate-runtime"):
+        path = os.path.join(directory, name)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                found[path] = hashlib.sha256(file.read()).hexdigest()[:16]
+    return found
+
+
 def casemate_mode(name, title, executable, options):
     prefix = [executable, "run", *options, "--"]
     if not os.access(executable, os.X_OK):
@@ -89,9 +105,7 @@ def runsc_mode(platforms):
             version = subprocess.run([runsc, "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
             found = re.search(r"version (\S+)", version)
             title = f"gVisor runsc {found.group(1) if found else ''} ({platform})"
-            if reasons:
-                title += "; " + "; ".join(reasons)
-            return Mode("runsc", title, prefix, slow=True, peer=True)
+            return Mode("runsc", title, prefix, slow=True, peer=True, remark="; ".join(reasons))
         reasons.append(f"{platform}: {reason}")
     return Mode("runsc", title, [], slow=True, peer=True, reason="; ".join(reasons))
 

@@ -2,6 +2,17 @@
 
 from .stats import figure
 
+SECTIONS = (
+    ("System calls", ("syscall.",)),
+    ("Threads, processes, signals", ("process.", "signal.")),
+    ("Exchanges between processes and threads", ("exchange.",)),
+    ("Computation", ("cpu.",)),
+    ("Start", ("start.",)),
+    ("Servers and databases", ("redis.", "memcached.", "nginx.", "pgbench.", "mariadb.", "sqlite.")),
+    ("Building software", ("make.",)),
+    ("Memory", ("memory.",)),
+)
+
 
 def cell(entry):
     """Median and spread of a mode, or why there is none."""
@@ -25,6 +36,20 @@ def ratio_cell(entry):
     return text
 
 
+def provenance(document):
+    """What the executables were: the commit of the machine line is that of the checkout, not necessarily theirs."""
+    lines = []
+    for name, files in document["executables"].items():
+        if files:
+            listed = ", ".join(f"{path} sha256 {digest}" for path, digest in files.items())
+            lines.append(f"{document['modes'][name]['title']}: {listed}")
+    if document["changed_during_run"]:
+        lines.append("EXECUTABLES CHANGED DURING THE RUN: " + ", ".join(document["changed_during_run"]))
+    if document["remark"]:
+        lines.append("Remark: " + document["remark"])
+    return lines
+
+
 def used_modes(rows):
     names = ("native", "casemate", "trapped", "nopie", "runsc")
     return [name for name in names if any("median" in row["modes"].get(name, {}) for row in rows)]
@@ -36,7 +61,7 @@ def table_rows(document):
     modes = used_modes(rows)
     heading = ["benchmark", "unit", "better"]
     for name in modes:
-        heading.append(short_title(document, name))
+        heading.append(document["modes"][name]["title"])
         if name != "native":
             heading.append("/ native")
     cells = []
@@ -51,8 +76,14 @@ def table_rows(document):
     return heading, cells
 
 
-def short_title(document, name):
-    return document["modes"][name]["title"].split(";")[0]
+def section_tables(document):
+    """The table in parts: title, heading and cells; each part has the columns of the modes that it uses."""
+    parts = []
+    for title, prefixes in SECTIONS:
+        rows = [row for row in document["results"] if row["name"].startswith(prefixes)]
+        if rows:
+            parts.append((title, *table_rows({**document, "results": rows})))
+    return parts
 
 
 def text_table(heading, cells, left_columns=3):
@@ -84,7 +115,7 @@ def failures(document):
             reason = entry.get("failure")
             if reason and not document["modes"][name]["reason"] and (row["load"], name) not in seen:
                 seen.add((row["load"], name))
-                lines.append(f"{row['load']}, {document['modes'][name]['title'].split(';')[0]}: {reason}")
+                lines.append(f"{row['load']}, {document['modes'][name]['title']}: {reason}")
     return lines
 
 
