@@ -14,8 +14,6 @@
 #include "casemate/program_search.h"
 #include "casemate/run_options.h"
 
-extern char** environ;
-
 namespace {
 
 using namespace casemate;

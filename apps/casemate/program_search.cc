@@ -53,8 +53,9 @@ Result<Program> find_program(const std::string& name, std::string_view path_vari
   std::optional<Error> refused;
   while (true) {
     const std::size_t end = path_variable.find(':');
-    const std::string directory(path_variable.substr(0, end));
-    Result<Program> found = open_program(directory.empty() ? name : directory + "/" + name);
+    std::string path(path_variable.substr(0, end));
+    if (!path.empty()) path += '/';
+    Result<Program> found = open_program(path.append(name));
     if (found.has_value()) return found;
     // As shells do: go on looking, but remember the file that was there and could not be used.
     const bool directory_only = found.error().message().find("is a directory") != std::string::npos;
