@@ -26,12 +26,15 @@ Result<Program> open_program(const std::string& path) {
   struct stat status = {};
   if (stat(path.c_str(), &status) != 0) {
     const int code = errno;
-    if (code == ENOENT || code == ENOTDIR) {
-      return Error(ErrorCategory::kNotFound, path + ": no such file; check the name", code);
+    if (code == ENOENT) return Error(ErrorCategory::kNotFound, path + ": no such file; check the name", code);
+    if (code == ENOTDIR) {
+      return Error(ErrorCategory::kSystem, path + ": not a directory: a part of the path is a file; check it", code);
     }
     return Error::from_errno(path, code);
   }
-  if (S_ISDIR(status.st_mode)) return not_executable(path, "is a directory; name a program in it");
+  if (S_ISDIR(status.st_mode)) {
+    return Error(ErrorCategory::kSystem, path + ": is a directory; name a program in it", EISDIR);
+  }
   if (!S_ISREG(status.st_mode)) return not_executable(path, "is not a regular file; name a program");
   if (faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) != 0) {
     return not_executable(path, "is not executable; allow it with `chmod +x`, or check the mount option noexec");
@@ -43,6 +46,12 @@ Result<Program> open_program(const std::string& path) {
   if (file.is_open()) return Program{path, std::move(file)};
   if (errno == EACCES) return not_executable(path, "cannot be read, and the runtime must read what it loads");
   return Error::from_errno(path + ": cannot open", errno);
+}
+
+// Directories of the wanted name, and elements of PATH that are no directories, count as nothing there.
+bool is_unusable_file(const Error& error) {
+  return error.category() != ErrorCategory::kNotFound && error.system_code() != EISDIR &&
+         error.system_code() != ENOTDIR;
 }
 
 }  // namespace
@@ -58,8 +67,7 @@ Result<Program> find_program(const std::string& name, std::string_view path_vari
     Result<Program> found = open_program(path.append(name));
     if (found.has_value()) return found;
     // As shells do: go on looking, but remember the file that was there and could not be used.
-    const bool directory_only = found.error().message().find("is a directory") != std::string::npos;
-    if (found.error().category() != ErrorCategory::kNotFound && !directory_only && !refused) refused = found.error();
+    if (is_unusable_file(found.error()) && !refused) refused = found.error();
     if (end == std::string_view::npos) break;
     path_variable.remove_prefix(end + 1);
   }

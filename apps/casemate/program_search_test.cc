@@ -83,9 +83,15 @@ TEST_F(FindProgram, Answers126ForADirectoryAsAPath) {
   EXPECT_NE(found.error().message().find("is a directory"), std::string::npos);
 }
 
-TEST_F(FindProgram, Answers127ForAPathThroughAFile) {
+TEST_F(FindProgram, Answers126ForAPathThroughAFile) {
   const std::string file = make("first/tool", 0755);
-  EXPECT_EQ(exit_code_of(find_program(file + "/x", path_).error()), 127);
+  EXPECT_EQ(exit_code_of(find_program(file + "/x", path_).error()), 126);
+}
+
+TEST_F(FindProgram, PassesOverElementsOfPathThatAreFiles) {
+  const std::string file = make("first/tool", 0755);
+  EXPECT_EQ(exit_code_of(find_program("absent", file + ":" + path_).error()), 127);
+  EXPECT_EQ(find_program("tool", file + ":" + path_).value().path, file);
 }
 
 TEST_F(FindProgram, TreatsAnEmptyElementAsTheCurrentDirectory) {

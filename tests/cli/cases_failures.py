@@ -16,8 +16,11 @@ def case_usage_mistakes_exit_with_125(bench):
 def case_missing_program_exits_with_127(bench):
     expect_refusal(bench.run("no-such-program"), 127, "no-such-program", "PATH")
     expect_refusal(bench.run("./no-such-program"), 127, "./no-such-program")
-    expect_refusal(bench.run("/usr/bin/true/x"), 127, "/usr/bin/true/x")
     expect_refusal(bench.run(""), 127, "empty")
+
+
+def case_path_through_a_file_exits_with_126(bench):
+    expect_refusal(bench.run("/usr/bin/true/x"), 126, "/usr/bin/true/x", "not a directory")
 
 
 def case_directory_exits_with_126(bench):
