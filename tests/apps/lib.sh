@@ -5,6 +5,7 @@
 #   "${run[@]}" PROGRAM ARGS...     PROGRAM natively in the first pass, under the runtime in the second
 #   start NAME PROGRAM ARGS...      the same as a background server; output in $WORK/NAME.log, pid in ${pid[NAME]}
 #   stop NAME [SIGNAL]              asks it to end (default TERM), waits, prints "NAME ended with STATUS"
+#   check_under_runtime PID         in the second pass: PID and its descendants run under the runtime (stop does it too)
 #   wait_for SECONDS COMMAND...     until COMMAND succeeds; fails the case otherwise
 #   at_exit                         defined by a case: called at its end, however it ends
 #   free_port                       prints a TCP port of 127.0.0.1 that was free a moment ago
@@ -31,8 +32,20 @@ start() {
   pid[$name]=$!
 }
 
+# A program that escapes the runtime behaves natively, so no comparison could find it: look at what really runs.
+check_under_runtime() {
+  [[ ${RUN%% *} == */casemate ]] || return 0
+  local image child
+  image=$(readlink "/proc/$1/exe") || return 0 # It has just ended.
+  [[ $image == */casemate-runtime ]] || fail "process $1 ($(cat "/proc/$1/comm")) runs natively: $image"
+  for child in $(ps -o pid= --ppid "$1"); do
+    check_under_runtime "$child"
+  done
+}
+
 stop() {
   local name=$1 signal=${2:-TERM} status=0
+  check_under_runtime "${pid[$name]}"
   kill -"$signal" "${pid[$name]}"
   wait "${pid[$name]}" || status=$?
   unset "pid[$name]"
