@@ -35,7 +35,7 @@ install: build
 format:
 	tools/format --write
 
-lint: setup
+lint: build
 	tools/lint
 
 clean:

@@ -1,13 +1,36 @@
-# Which suites `make test` runs, and how. Sourced by tools/run-tests.
-default_suites=(unit cli)
+# shellcheck shell=bash
+# Which suites `make test` runs, in order (cheap ones first), and how. Sourced by tools/run-tests, which builds first.
+default_suites=(static unit asan lint harness cli fuzz conformance apps)
+
+# Seconds after which a suite counts as hanging.
+limit_of() {
+  case $1 in
+    conformance | apps) echo 900 ;;
+    *) echo 420 ;;
+  esac
+}
 
 run_suite() {
   case $1 in
+    static)
+      for check in format check-layers check-sizes check-core selftest; do count_step "$check" "tools/$check"; done
+      ;;
     unit) unit_tests release ;;
-    asan) step build-asan build asan && unit_tests asan || add 0 1 0 ;;
-    static) for check in tools/checks/*; do count_step "$(basename "$check")" "$check"; done ;;
-    fuzz) step build-fuzz build fuzz && count_suite fuzz tests/fuzz/run || add 0 1 0 ;;
-    cli | conformance | apps) count_suite "$1" "tests/$1/run" ;;
-    *) echo "unknown suite $1: static unit asan cli fuzz conformance apps" >&2; add 0 1 0 ;;
+    asan) build_and asan unit_tests asan ;;
+    tsan) build_and tsan unit_tests tsan ;;
+    lint) count_step lint tools/lint ;;
+    harness)
+      count_step apps-selftest tests/apps/selftest/run
+      count_step bench-selftest tests/bench/self_test
+      ;;
+    cli)
+      count_suite cli tests/cli/run
+      count_suite bad-executables tests/cli/bad-executables
+      ;;
+    fuzz | conformance | apps | drills) count_suite "$1" "tests/$1/run" ;;
+    *)
+      echo "unknown suite $1; there are: ${default_suites[*]} tsan" >&2
+      add 0 1 0
+      ;;
   esac
 }
