@@ -1,5 +1,5 @@
-// From the kernel's first instruction to the program's. Runs once per exec, single-threaded, on the kernel's stack, with
-// nothing of the program mapped yet.
+// From the kernel's first instruction to the program's. Runs once per exec, single-threaded, on the kernel's stack,
+// with nothing of the program mapped yet.
 //
 // What a hostile host can do here -> what we answer
 //  - hand over a LaunchState that is too short, of another version or without terminators -> refused with one line

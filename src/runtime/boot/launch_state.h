@@ -15,22 +15,22 @@ enum class TraceMode : std::uint32_t { kOff = 0, kCalls = 1, kSummary = 2 };
 struct LaunchState {
   std::uint64_t magic;
   std::uint32_t version;
-  std::int32_t program_fd;      // O_PATH or O_RDONLY descriptor of the file to load (after #! resolution), or -1
+  std::int32_t program_fd;  // O_PATH or O_RDONLY descriptor of the file to load (after #! resolution), or -1
   TraceMode trace_mode;
-  std::int32_t trace_fd;        // -1: none
-  std::uint32_t flags;          // kLaunch*
+  std::int32_t trace_fd;                  // -1: none
+  std::uint32_t flags;                    // kLaunch*
   std::uint32_t ignored_runtime_signals;  // bits: SIGSEGV, SIGBUS, SIGTRAP, SIGSYS the program ignores
-  std::int32_t diagnostics_fd;  // where warnings go; -1: descriptor 2
-  std::int32_t summary_fd;      // memory file with the TraceSummary of the run; -1: none
-  std::uint64_t virtually_blocked;  // of the same signals, those the program believes blocked
-  std::int64_t first_pid;       // of the run: prints the summary when it ends
-  std::uint64_t warned[8];      // system call numbers whose refusal has been reported already
-  char exec_path[4096];         // as given to execve: the program's AT_EXECFN
+  std::int32_t diagnostics_fd;            // where warnings go; -1: descriptor 2
+  std::int32_t summary_fd;                // memory file with the TraceSummary of the run; -1: none
+  std::uint64_t virtually_blocked;        // of the same signals, those the program believes blocked
+  std::int64_t first_pid;                 // of the run: prints the summary when it ends
+  std::uint64_t warned[8];                // system call numbers whose refusal has been reported already
+  char exec_path[4096];                   // as given to execve: the program's AT_EXECFN
   char comm[16];
 };
 
-inline constexpr std::uint32_t kLaunchQuiet = 1;         // do not print one-time warnings
-inline constexpr std::uint32_t kLaunchNoPatching = 2;    // every call traps (diagnosis, benchmarks)
-inline constexpr std::uint32_t kLaunchFirst = 4;         // started by `casemate run`: errors are printed for the user
+inline constexpr std::uint32_t kLaunchQuiet = 1;       // do not print one-time warnings
+inline constexpr std::uint32_t kLaunchNoPatching = 2;  // every call traps (diagnosis, benchmarks)
+inline constexpr std::uint32_t kLaunchFirst = 4;       // started by `casemate run`: errors are printed for the user
 
 }  // namespace casemate::runtime

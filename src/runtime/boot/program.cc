@@ -101,10 +101,11 @@ std::uint64_t start_image(Thread& thread, const LaunchState& state, const Initia
   set_exe_path(state.program_fd);
   const Randomization randomization = process_randomization();
   LoadedProgram loaded{};
-  const LoadFailure failure = load_program(
-      {.fd = state.program_fd, .randomization = randomization, .on_code_mapped = {&note_code, nullptr},
-       .scratch = g_scratch},
-      loaded);
+  const LoadFailure failure = load_program({.fd = state.program_fd,
+                                            .randomization = randomization,
+                                            .on_code_mapped = {&note_code, nullptr},
+                                            .scratch = g_scratch},
+                                           loaded);
   if (failed(failure)) fail_loading(state.exec_path, failure);
   host_call(SYS_close, state.program_fd);
   place_break(loaded, randomization);

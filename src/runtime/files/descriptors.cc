@@ -94,8 +94,7 @@ long hide_entries(const Thread& thread, std::uint64_t buffer, long size) {
     if (copy_from_guest(&entry, at, 19) != 0 || entry.size < 20 || entry.size > 300) return size;
     if (copy_from_guest(&entry, at, entry.size) != 0) return -14;
     const bool ours = is_runtime_descriptor(thread, number_of(entry.name));
-    if (!ours && out != in &&
-        copy_to_guest(guest(buffer + static_cast<std::uint64_t>(out)), &entry, entry.size) != 0) {
+    if (!ours && out != in && copy_to_guest(guest(buffer + static_cast<std::uint64_t>(out)), &entry, entry.size) != 0) {
       return -14;
     }
     if (!ours) out += entry.size;

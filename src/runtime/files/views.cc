@@ -2,7 +2,8 @@
 // Only absolute paths below /proc are looked at; a path relative to a descriptor of /proc is a documented gap.
 //
 // What a hostile program can do here -> what we answer
-//  - read around the views (relative paths, symlinks) -> it sees the runtime's names and addresses; these are not secret
+//  - read around the views (relative paths, symlinks) -> it sees the runtime's names and addresses; these are not
+//  secret
 #include "runtime/files/views.h"
 
 #include <fcntl.h>
@@ -44,8 +45,11 @@ struct ViewName {
   const char* name;
   View view;
 };
-inline constexpr ViewName kViews[] = {{"/exe", View::kExe},     {"/maps", View::kMaps}, {"/smaps", View::kSmaps},
-                                      {"/auxv", View::kAuxv}, {"/mem", View::kRefused}};
+inline constexpr ViewName kViews[] = {{"/exe", View::kExe},
+                                      {"/maps", View::kMaps},
+                                      {"/smaps", View::kSmaps},
+                                      {"/auxv", View::kAuxv},
+                                      {"/mem", View::kRefused}};
 
 bool emit(int fd, const char* data, std::uint64_t size) {
   while (size > 0) {
@@ -117,8 +121,8 @@ bool fill_maps(int out, const char* path) {
   std::uint64_t filled = 0;
   Block block = Block::kShown;
   for (;;) {
-    const long count = host_call(SYS_read, in, mapped + static_cast<long>(filled),
-                                 static_cast<long>(kBufferSize - filled - 1));
+    const long count =
+        host_call(SYS_read, in, mapped + static_cast<long>(filled), static_cast<long>(kBufferSize - filled - 1));
     if (count <= 0) break;
     filled += static_cast<std::uint64_t>(count);
     std::uint64_t line = 0;
@@ -174,10 +178,11 @@ long open_view(View view, std::uint64_t flags) {
   const long fd = host_call(SYS_memfd_create, reinterpret_cast<long>(view == View::kMaps ? "maps" : "auxv"),
                             (flags & O_CLOEXEC) != 0 ? 1 : 0);
   if (is_error(fd)) return fd;
-  const bool ok = view == View::kMaps    ? fill_maps(static_cast<int>(fd), "/proc/self/maps")
-                  : view == View::kSmaps ? fill_maps(static_cast<int>(fd), "/proc/self/smaps")
-                      : emit(static_cast<int>(fd), reinterpret_cast<const char*>(g_process.auxv_begin),
-                             g_process.auxv_size);
+  const bool ok =
+      view == View::kMaps ? fill_maps(static_cast<int>(fd), "/proc/self/maps")
+      : view == View::kSmaps
+          ? fill_maps(static_cast<int>(fd), "/proc/self/smaps")
+          : emit(static_cast<int>(fd), reinterpret_cast<const char*>(g_process.auxv_begin), g_process.auxv_size);
   if (!ok) {
     host_call(SYS_close, fd);
     return -12;
@@ -203,8 +208,9 @@ bool is_own_proc_directory(std::int32_t fd) {
   link.text("/proc/self/fd/").number(fd);
   own.text("/proc/").number(host_call(SYS_getpid));
   char target[32];
-  const long size = fd < 0 ? -1 : host_call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>(link.c_str()),
-                                            reinterpret_cast<long>(target), sizeof(target) - 1);
+  const long size = fd < 0 ? -1
+                           : host_call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>(link.c_str()),
+                                       reinterpret_cast<long>(target), sizeof(target) - 1);
   if (size <= 0) return false;
   target[size] = 0;
   return equal(target, own.c_str());

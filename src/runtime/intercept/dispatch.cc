@@ -32,7 +32,8 @@ long serve(Thread& thread, Regs& regs) {
     return kEnosys;
   }
   const SyscallEntry& entry = syscall_entry(call_number(regs));
-  if (g_process.trace_mode != TraceMode::kOff) [[unlikely]] return traced_call(thread, regs, entry);
+  if (g_process.trace_mode != TraceMode::kOff) [[unlikely]]
+    return traced_call(thread, regs, entry);
   return entry.handler(thread, regs);
 }
 
@@ -77,6 +78,7 @@ void casemate_dispatch(casemate::runtime::Regs* regs) {
     return;
   }
   regs->rax = static_cast<std::uint64_t>(result);
-  if (thread.held_count != 0) [[unlikely]] release_held_signals(thread);
+  if (thread.held_count != 0) [[unlikely]]
+    release_held_signals(thread);
   if (kind == EntryKind::kTrapped && (g_process.launch_flags & kLaunchNoPatching) == 0) patcher_on_trap(site);
 }

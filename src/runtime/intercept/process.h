@@ -25,8 +25,8 @@ struct Process {
   TraceMode trace_mode;
   std::uint32_t launch_flags;
   std::uint64_t warned[8];
-  char exec_path[4096];   // as the program was started
-  char exe_path[4096];    // what /proc/self/exe must show
+  char exec_path[4096];  // as the program was started
+  char exe_path[4096];   // what /proc/self/exe must show
   char comm[16];
   std::uint64_t initial_stack;  // address of argc
   std::uint64_t auxv_begin, auxv_size;

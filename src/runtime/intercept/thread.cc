@@ -25,8 +25,8 @@ constinit std::uint64_t g_chunk_next = 0, g_chunk_end = 0;
 // A new chunk of address space for blocks, aligned to the block size.
 bool reserve_chunk() {
   const std::uint64_t size = kChunkBlocks * kThreadBlockSize + kThreadBlockSize;
-  const long mapped = host_call(SYS_mmap, 0, static_cast<long>(size), PROT_NONE,
-                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  const long mapped =
+      host_call(SYS_mmap, 0, static_cast<long>(size), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (is_error(mapped)) return false;
   const auto begin = static_cast<std::uint64_t>(mapped);
   const std::uint64_t aligned = (begin + kThreadBlockSize - 1) & ~(std::uint64_t{kThreadBlockSize} - 1);

@@ -65,16 +65,16 @@ struct alignas(64) Thread {
 
   std::uint64_t altstack_base, altstack_size;  // the program's sigaltstack, never the kernel's
   std::uint32_t altstack_flags;
-  std::uint32_t clear_handlers;      // CLONE_CLEAR_SIGHAND
-  std::uint64_t temporary_mask;      // of ppoll, sigsuspend ...: in force while the handler starts
+  std::uint32_t clear_handlers;  // CLONE_CLEAR_SIGHAND
+  std::uint64_t temporary_mask;  // of ppoll, sigsuspend ...: in force while the handler starts
   std::uint32_t has_temporary_mask;
   std::uint32_t held_count;
-  std::uint64_t virtually_blocked;   // signals the runtime needs open, which the program believes blocked
-  std::uint64_t start_mask;          // a new thread installs it before its first program instruction
+  std::uint64_t virtually_blocked;  // signals the runtime needs open, which the program believes blocked
+  std::uint64_t start_mask;         // a new thread installs it before its first program instruction
   std::uint64_t call_started_ns;
 
   PendingSignal pending[kPendingCapacity];
-  PendingSignal held[kPendingCapacity];  // sent while virtually blocked
+  PendingSignal held[kPendingCapacity];          // sent while virtually blocked
   alignas(16) std::uint8_t xstate_template[48];  // sw_reserved of the last kernel signal frame
 };
 static_assert(sizeof(Thread) <= kThreadRecordSize);

@@ -157,8 +157,8 @@ LoadFailure check_executable(int fd, ImageRole role) {
   struct stat status;
   if (const long result = stat_at(fd, "", AT_EMPTY_PATH, status); is_error(result)) return refused(result, role);
   if (!has_type(status, kRegular)) return failure_of(LoadError::kNotRegularFile, role);
-  // The kernel's verdict builds half a process image (60 us against 1-4 us for faccessat2, on a busy two-core machine), so
-  // it is asked for once: an interpreter that is being written is not worth that.
+  // The kernel's verdict builds half a process image (60 us against 1-4 us for faccessat2, on a busy two-core machine),
+  // so it is asked for once: an interpreter that is being written is not worth that.
   long result = role == ImageRole::kProgram ? ask_kernel(fd) : -ENOSYS;
   const bool kernel_answered = result != -EINVAL && result != -ENOSYS;
   if (!kernel_answered) {

@@ -89,8 +89,8 @@ class Builder {
 
   void grow(std::size_t wanted) {
     const std::size_t size = (wanted * sizeof(CodeMapping) + kPage - 1) & ~(kPage - 1);
-    const long mapped = host_call(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const long mapped =
+        host_call(SYS_mmap, 0, static_cast<long>(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (is_error(mapped)) return;
     if (table_.entries != nullptr) {
       host_call(SYS_munmap, reinterpret_cast<long>(table_.entries),

@@ -97,7 +97,8 @@ long sys_shmat(Thread& thread, Regs& regs) {
   const long result = pass_through(thread, regs);
   if (!is_error(result) && result != kRestartCall) {
     struct shmid_ds status;
-    const bool known = host_call(SYS_shmctl, static_cast<long>(regs.rdi), IPC_STAT, reinterpret_cast<long>(&status)) == 0;
+    const bool known =
+        host_call(SYS_shmctl, static_cast<long>(regs.rdi), IPC_STAT, reinterpret_cast<long>(&status)) == 0;
     code_map_add(static_cast<std::uint64_t>(result), known ? status.shm_segsz : kPage, PROT_READ, CodeSharing::kShared,
                  CodeBacking::kFile);
   }

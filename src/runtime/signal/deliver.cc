@@ -65,12 +65,31 @@ long save_xstate(std::uint64_t address, const SoftwareReserved& reserved) {
 }
 
 void fill_context(SigContext& to, const Regs& regs, const PendingSignal& pending, std::uint64_t mask) {
-  to = SigContext{.r8 = regs.r8, .r9 = regs.r9, .r10 = regs.r10, .r11 = regs.r11, .r12 = regs.r12, .r13 = regs.r13,
-                  .r14 = regs.r14, .r15 = regs.r15, .rdi = regs.rdi, .rsi = regs.rsi, .rbp = regs.rbp,
-                  .rbx = regs.rbx, .rdx = regs.rdx, .rax = regs.rax, .rcx = regs.rcx, .rsp = regs.rsp,
-                  .rip = regs.rip, .rflags = regs.rflags, .segments = pending.segments,
-                  .error_code = pending.error_code, .trap_number = pending.trap_number, .old_mask = mask,
-                  .fault_address = pending.fault_address, .fpstate = 0, .reserved = {}};
+  to = SigContext{.r8 = regs.r8,
+                  .r9 = regs.r9,
+                  .r10 = regs.r10,
+                  .r11 = regs.r11,
+                  .r12 = regs.r12,
+                  .r13 = regs.r13,
+                  .r14 = regs.r14,
+                  .r15 = regs.r15,
+                  .rdi = regs.rdi,
+                  .rsi = regs.rsi,
+                  .rbp = regs.rbp,
+                  .rbx = regs.rbx,
+                  .rdx = regs.rdx,
+                  .rax = regs.rax,
+                  .rcx = regs.rcx,
+                  .rsp = regs.rsp,
+                  .rip = regs.rip,
+                  .rflags = regs.rflags,
+                  .segments = pending.segments,
+                  .error_code = pending.error_code,
+                  .trap_number = pending.trap_number,
+                  .old_mask = mask,
+                  .fault_address = pending.fault_address,
+                  .fpstate = 0,
+                  .reserved = {}};
 }
 
 // Returns 0 or -EFAULT (the program's stack cannot take the frame).
@@ -140,8 +159,8 @@ void give_back(Thread& thread, const PendingSignal& pending, std::uint64_t handl
   host_call(SYS_rt_tgsigqueueinfo, host_call(SYS_getpid), thread.tid, signal, reinterpret_cast<long>(&pending.info));
 }
 
-// Whether a handler delivered just before may hold this signal back. The first of a batch is never held back: the kernel
-// has found it unblocked, be it only by the temporary mask of sigsuspend or ppoll.
+// Whether a handler delivered just before may hold this signal back. The first of a batch is never held back: the
+// kernel has found it unblocked, be it only by the temporary mask of sigsuspend or ppoll.
 enum class Order { kFirst, kLater };
 
 // Returns the mask to be in force afterwards.

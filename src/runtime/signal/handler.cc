@@ -16,13 +16,14 @@
 
 extern "C" {
 extern char casemate_entry_trapped[], casemate_exit_to_program[], casemate_exit_end[], casemate_guarded_begin[],
-    casemate_entry_patched[], casemate_fast_done[], casemate_fast_end[], casemate_guarded_syscall[], casemate_guarded_abort[], casemate_copy[], casemate_copy_end[], casemate_copy_fault[];
+    casemate_entry_patched[], casemate_fast_done[], casemate_fast_end[], casemate_guarded_syscall[],
+    casemate_guarded_abort[], casemate_copy[], casemate_copy_end[], casemate_copy_fault[];
 }
 
 namespace casemate::runtime {
 namespace {
 
-inline constexpr int kSysUserDispatch = 2;         // si_code of SUD
+inline constexpr int kSysUserDispatch = 2;  // si_code of SUD
 inline constexpr std::uint32_t kArchX86_64 = 0xc000003e;
 inline constexpr std::uint64_t kFlagTrap = 0x100, kFlagDirection = 0x400, kFlagAlign = 0x40000;
 inline constexpr int kTrapTrace = 2;
@@ -34,10 +35,26 @@ bool within(std::uint64_t value, const char* begin, const char* end) {
 }
 
 void save_registers(Regs& regs, const SigContext& from) {
-  regs = Regs{.r15 = from.r15, .r14 = from.r14, .r13 = from.r13, .r12 = from.r12, .r11 = from.r11, .r10 = from.r10,
-              .r9 = from.r9, .r8 = from.r8, .rdi = from.rdi, .rsi = from.rsi, .rbp = from.rbp, .rbx = from.rbx,
-              .rdx = from.rdx, .rcx = from.rcx, .rax = from.rax, .original_rax = ~std::uint64_t{0}, .rip = from.rip,
-              .resume = from.rip, .rsp = from.rsp, .rflags = from.rflags};
+  regs = Regs{.r15 = from.r15,
+              .r14 = from.r14,
+              .r13 = from.r13,
+              .r12 = from.r12,
+              .r11 = from.r11,
+              .r10 = from.r10,
+              .r9 = from.r9,
+              .r8 = from.r8,
+              .rdi = from.rdi,
+              .rsi = from.rsi,
+              .rbp = from.rbp,
+              .rbx = from.rbx,
+              .rdx = from.rdx,
+              .rcx = from.rcx,
+              .rax = from.rax,
+              .original_rax = ~std::uint64_t{0},
+              .rip = from.rip,
+              .resume = from.rip,
+              .rsp = from.rsp,
+              .rflags = from.rflags};
 }
 
 // The program can write GS base, and nothing can refuse it; what follows relies on GS. (Without FSGSBASE it can only
@@ -175,8 +192,7 @@ void interrupt(Thread& thread, const SigInfo& info, UContext& uc, bool in_runtim
 
 }  // namespace casemate::runtime
 
-extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* info,
-                                        casemate::runtime::UContext* uc) {
+extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* info, casemate::runtime::UContext* uc) {
   using namespace casemate::runtime;
   Thread& thread = current_thread();
   restore_gs(thread);
@@ -193,7 +209,8 @@ extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* 
   if (fault && signal == kSigTrap && follow_patch(thread, *uc, patcher_redirect(rip))) return;
   if (fault && follow_patch(thread, *uc, patcher_fault_redirect(rip))) return;
   const bool in_fast_path = !fault && leave_fast_path(thread, uc->context);
-  const bool in_runtime = !in_fast_path && ((rip >= g_process.text_begin && rip < g_process.text_end) || patcher_owns(rip));
+  const bool in_runtime =
+      !in_fast_path && ((rip >= g_process.text_begin && rip < g_process.text_end) || patcher_owns(rip));
   if (fault) {
     if (in_runtime && fix_fault(thread, signal, *info, *uc)) return;
     if (die_natively(thread, signal, *uc)) return;

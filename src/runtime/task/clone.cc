@@ -70,8 +70,8 @@ Thread* prepare_child(Thread& parent, const Regs& regs, const CloneRequest& requ
 long clone_sharing_memory(Thread& parent, Regs& regs, const CloneRequest& request, std::uint64_t mask) {
   Thread* const child = prepare_child(parent, regs, request, mask);
   if (child == nullptr) return -12;
-  const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1],
-                                     request.arguments[2], request.arguments[3], request.arguments[4], child);
+  const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1], request.arguments[2],
+                                     request.arguments[3], request.arguments[4], child);
   const bool child_is_done = is_error(result) || (request.flags & CLONE_VFORK) != 0;
   if (child_is_done && __atomic_load_n(&child->state, __ATOMIC_ACQUIRE) == ThreadState::kLive) {
     release_task(*child);
@@ -86,8 +86,8 @@ long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& reques
   LockGuard brk_guard(g_process.brk_lock);
   LockGuard action_guard(thread.actions->lock);
   patcher_before_fork();
-  const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1],
-                                     request.arguments[2], request.arguments[3], request.arguments[4], nullptr);
+  const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1], request.arguments[2],
+                                     request.arguments[3], request.arguments[4], nullptr);
   if (result != 0) {
     patcher_after_fork_in_parent();
     return result;
@@ -131,9 +131,7 @@ void release_task(Thread& thread) {
   if (thread.descriptors != nullptr) thread.descriptors->references.fetch_sub(1);
 }
 
-long sys_fork(Thread& thread, Regs& regs) {
-  return clone_task(thread, regs, {17, 0, SYS_clone, {17, 0, 0, 0, 0}});
-}
+long sys_fork(Thread& thread, Regs& regs) { return clone_task(thread, regs, {17, 0, SYS_clone, {17, 0, 0, 0, 0}}); }
 
 long sys_vfork(Thread& thread, Regs& regs) {
   constexpr long flags = CLONE_VM | CLONE_VFORK | 17;

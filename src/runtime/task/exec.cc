@@ -37,8 +37,8 @@ inline constexpr std::size_t kMaxArguments = 1 << 20;
 struct ExecMemory {
   LaunchState state;
   std::byte scratch[kLoadScratchSize];
-  char path[kMaxPath];                                      // of the file being looked at
-  char script_paths[kMaxScriptDepth + 1][kMaxPath];         // argv entries that scripts insert
+  char path[kMaxPath];                               // of the file being looked at
+  char script_paths[kMaxScriptDepth + 1][kMaxPath];  // argv entries that scripts insert
   char interpreters[kMaxScriptDepth + 1][kScriptHeadSize];
   char arguments[kMaxScriptDepth + 1][kScriptHeadSize];
 };
@@ -239,8 +239,8 @@ long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint6
   if (is_error(runtime.get())) return runtime.get();
   const Descriptor placed(placed_state);
   inherit_trace(thread, 0);
-  const std::uint64_t arguments[6] = {static_cast<std::uint64_t>(runtime.get()), reinterpret_cast<std::uint64_t>(""),
-                                      argv, envp, AT_EMPTY_PATH, 0};
+  const std::uint64_t arguments[6] = {
+      static_cast<std::uint64_t>(runtime.get()), reinterpret_cast<std::uint64_t>(""), argv, envp, AT_EMPTY_PATH, 0};
   trace_departure(thread);
   const long result = pass_arguments(SYS_execveat, arguments);
   inherit_trace(thread, FD_CLOEXEC);
@@ -260,8 +260,8 @@ long build_argv(const Arguments& arguments, std::uint64_t argv, std::uint64_t& b
     }
   }
   bytes = 8 * (count + arguments.count + 1);
-  const long memory = host_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const long memory =
+      host_call(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (is_error(memory)) return memory;
   built = static_cast<std::uint64_t>(memory);
   auto* out = reinterpret_cast<std::uint64_t*>(memory);
@@ -292,8 +292,8 @@ long exec_opened(Thread& thread, ExecMemory& memory, long fd, const char* name, 
 }
 
 ExecMemory* exec_memory() {
-  const long mapped = host_call(SYS_mmap, 0, sizeof(ExecMemory), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                                -1, 0);
+  const long mapped =
+      host_call(SYS_mmap, 0, sizeof(ExecMemory), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return is_error(mapped) ? nullptr : reinterpret_cast<ExecMemory*>(mapped);
 }
 

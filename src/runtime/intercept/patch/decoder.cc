@@ -157,13 +157,30 @@ class Decoder {
 
   bool read_legacy_prefix(std::uint8_t byte) {
     switch (byte) {
-      case 0x66: prefixes_.operand16 = true; return true;
-      case 0x67: prefixes_.address32 = true; return true;
-      case 0xf2: prefixes_.repeat_not = true; return true;
-      case 0xf3: prefixes_.repeat = true; return true;
-      case 0xf0: prefixes_.lock = true; return true;
-      case 0x26: case 0x2e: case 0x36: case 0x3e: case 0x64: case 0x65: return true;
-      default: return false;
+      case 0x66:
+        prefixes_.operand16 = true;
+        return true;
+      case 0x67:
+        prefixes_.address32 = true;
+        return true;
+      case 0xf2:
+        prefixes_.repeat_not = true;
+        return true;
+      case 0xf3:
+        prefixes_.repeat = true;
+        return true;
+      case 0xf0:
+        prefixes_.lock = true;
+        return true;
+      case 0x26:
+      case 0x2e:
+      case 0x36:
+      case 0x3e:
+      case 0x64:
+      case 0x65:
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -272,16 +289,25 @@ class Decoder {
   bool adjust_group(std::uint8_t& immediate) {
     const unsigned member = modrm_ >> 3 & 7;
     switch (result_.opcode) {
-      case 0xf6: immediate = member < 2 ? kByte : kNone; return true;
-      case 0xf7: immediate = member < 2 ? kOperand : kNone; return true;
-      case 0xc6: return member == 0 || modrm_ == 0xf8;
+      case 0xf6:
+        immediate = member < 2 ? kByte : kNone;
+        return true;
+      case 0xf7:
+        immediate = member < 2 ? kOperand : kNone;
+        return true;
+      case 0xc6:
+        return member == 0 || modrm_ == 0xf8;
       case 0xc7:
         if (modrm_ == 0xf8) immediate = kRelative32;
         return member == 0 || modrm_ == 0xf8;
-      case 0x8f: return member == 0;  // the rest is XOP
-      case 0xfe: return member < 2;
-      case 0xff: return member < 7;
-      default: return true;
+      case 0x8f:
+        return member == 0;  // the rest is XOP
+      case 0xfe:
+        return member < 2;
+      case 0xff:
+        return member < 7;
+      default:
+        return true;
     }
   }
 
@@ -307,20 +333,36 @@ class Decoder {
     std::size_t size = 0;
     const std::size_t operand = prefixes_.operand16 && !prefixes_.wide() ? 2 : 4;
     switch (kind) {
-      case kNone: return;
-      case kByte: size = 1; break;
-      case kWord: size = 2; break;
-      case kOperand: size = operand; break;
-      case kWide: size = prefixes_.wide() ? 8 : operand; break;
-      case kAddress: size = prefixes_.address32 ? 4 : 8; break;
-      case kEnter: size = 3; break;
-      case kRelative8: size = 1; break;
+      case kNone:
+        return;
+      case kByte:
+        size = 1;
+        break;
+      case kWord:
+        size = 2;
+        break;
+      case kOperand:
+        size = operand;
+        break;
+      case kWide:
+        size = prefixes_.wide() ? 8 : operand;
+        break;
+      case kAddress:
+        size = prefixes_.address32 ? 4 : 8;
+        break;
+      case kEnter:
+        size = 3;
+        break;
+      case kRelative8:
+        size = 1;
+        break;
       case kRelative32:
         // Intel ignores the prefix, AMD cuts displacement and target to 16 bits.
         if (operand == 2) return stop(DecodeStatus::kUnknown);
         size = 4;
         break;
-      default: return stop(DecodeStatus::kUnknown);
+      default:
+        return stop(DecodeStatus::kUnknown);
     }
     if (kind == kRelative8 || kind == kRelative32) result_.traits |= kTraitRelativeBranch;
     result_.immediate_offset = static_cast<std::uint8_t>(position_);
@@ -331,29 +373,80 @@ class Decoder {
   void primary_traits() {
     const unsigned member = modrm_ >> 3 & 7;
     switch (result_.opcode) {
-      case 0xe8: result_.traits |= kTraitCall; break;
-      case 0xe9: case 0xeb: result_.traits |= kTraitStops; break;
-      case 0xc2: case 0xc3: result_.traits |= kTraitReturn | kTraitStops; break;
-      case 0xca: case 0xcb: case 0xcf: result_.traits |= kTraitSystem | kTraitStops; break;
-      case 0xcc: case 0xf1: result_.traits |= kTraitTrap; break;
-      case 0xf4: result_.traits |= kTraitTrap | kTraitStops; break;
-      case 0xcd: case 0xfa: case 0xfb: case 0x6c: case 0x6d: case 0x6e: case 0x6f: case 0xe4: case 0xe5: case 0xe6:
-      case 0xe7: case 0xec: case 0xed: case 0xee: case 0xef: result_.traits |= kTraitSystem; break;
+      case 0xe8:
+        result_.traits |= kTraitCall;
+        break;
+      case 0xe9:
+      case 0xeb:
+        result_.traits |= kTraitStops;
+        break;
+      case 0xc2:
+      case 0xc3:
+        result_.traits |= kTraitReturn | kTraitStops;
+        break;
+      case 0xca:
+      case 0xcb:
+      case 0xcf:
+        result_.traits |= kTraitSystem | kTraitStops;
+        break;
+      case 0xcc:
+      case 0xf1:
+        result_.traits |= kTraitTrap;
+        break;
+      case 0xf4:
+        result_.traits |= kTraitTrap | kTraitStops;
+        break;
+      case 0xcd:
+      case 0xfa:
+      case 0xfb:
+      case 0x6c:
+      case 0x6d:
+      case 0x6e:
+      case 0x6f:
+      case 0xe4:
+      case 0xe5:
+      case 0xe6:
+      case 0xe7:
+      case 0xec:
+      case 0xed:
+      case 0xee:
+      case 0xef:
+        result_.traits |= kTraitSystem;
+        break;
       case 0xff:
         if (member == 2 || member == 3) result_.traits |= kTraitIndirectBranch | kTraitCall;
         if (member == 4 || member == 5) result_.traits |= kTraitIndirectBranch | kTraitStops;
         if (member == 3 || member == 5) result_.traits |= kTraitSystem;
         break;
-      default: break;
+      default:
+        break;
     }
   }
 
   void secondary_traits() {
     switch (result_.opcode) {
-      case 0x00: case 0x01: case 0x05: case 0x06: case 0x07: case 0x08: case 0x09: case 0x30: case 0x32: case 0x33:
-      case 0x34: case 0x35: case 0x37: result_.traits |= kTraitSystem; break;
-      case 0x0b: case 0xb9: case 0xff: result_.traits |= kTraitTrap | kTraitStops; break;
-      default: break;
+      case 0x00:
+      case 0x01:
+      case 0x05:
+      case 0x06:
+      case 0x07:
+      case 0x08:
+      case 0x09:
+      case 0x30:
+      case 0x32:
+      case 0x33:
+      case 0x34:
+      case 0x35:
+      case 0x37:
+        result_.traits |= kTraitSystem;
+        break;
+      case 0x0b:
+      case 0xb9:
+      case 0xff:
+        result_.traits |= kTraitTrap | kTraitStops;
+        break;
+      default:
+        break;
     }
   }
 
@@ -369,8 +462,8 @@ class Decoder {
 Instruction decode(std::span<const std::uint8_t> bytes) { return Decoder(bytes).run(); }
 
 bool is_relocatable(const Instruction& instruction) {
-  constexpr std::uint32_t kFixed = kTraitRelativeBranch | kTraitIndirectBranch | kTraitCall | kTraitReturn |
-                                   kTraitStops | kTraitSystem | kTraitTrap;
+  constexpr std::uint32_t kFixed =
+      kTraitRelativeBranch | kTraitIndirectBranch | kTraitCall | kTraitReturn | kTraitStops | kTraitSystem | kTraitTrap;
   if (instruction.status != DecodeStatus::kKnown || (instruction.traits & kFixed) != 0) return false;
   constexpr std::uint32_t kEipRelative = kTraitRipRelative | kTraitAddress32;
   return (instruction.traits & kEipRelative) != kEipRelative;

@@ -70,10 +70,14 @@ void compare(Oracle& oracle, const std::uint8_t* bytes, std::size_t available, T
 }
 
 const char* const kPrograms[] = {
-    "/lib/x86_64-linux-gnu/libc.so.6",        "/lib64/ld-linux-x86-64.so.2",
-    "/lib/x86_64-linux-gnu/libm.so.6",        "/usr/lib/x86_64-linux-gnu/libgomp.so.1",
-    "/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "/lib/ld-musl-x86_64.so.1",
-    "/usr/bin/node",                          "/usr/lib/go-1.19/bin/go",
+    "/lib/x86_64-linux-gnu/libc.so.6",
+    "/lib64/ld-linux-x86-64.so.2",
+    "/lib/x86_64-linux-gnu/libm.so.6",
+    "/usr/lib/x86_64-linux-gnu/libgomp.so.1",
+    "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
+    "/lib/ld-musl-x86_64.so.1",
+    "/usr/bin/node",
+    "/usr/lib/go-1.19/bin/go",
     "/usr/lib/x86_64-linux-gnu/libstdc++.so.6",
 };
 
@@ -114,15 +118,38 @@ TEST(Decoder, AgreesWithZydisOnRandomBytes) {
     }
     // Half of the time lead into the maps that random bytes seldom reach.
     switch (random() % 16) {
-      case 0: bytes[0] = 0x0f; break;
-      case 1: bytes[0] = 0x62; bytes[1] &= 0xf7; bytes[2] |= 4; break;
-      case 2: bytes[0] = 0xc4; bytes[1] &= 0xe3; break;
-      case 3: bytes[0] = 0xc5; break;
-      case 4: bytes[0] = 0x66; bytes[1] = 0x0f; break;
-      case 5: bytes[0] = 0x0f; bytes[1] = 0x38; break;
-      case 6: bytes[0] = 0x0f; bytes[1] = 0x3a; break;
-      case 7: bytes[0] = 0x48; break;
-      default: break;
+      case 0:
+        bytes[0] = 0x0f;
+        break;
+      case 1:
+        bytes[0] = 0x62;
+        bytes[1] &= 0xf7;
+        bytes[2] |= 4;
+        break;
+      case 2:
+        bytes[0] = 0xc4;
+        bytes[1] &= 0xe3;
+        break;
+      case 3:
+        bytes[0] = 0xc5;
+        break;
+      case 4:
+        bytes[0] = 0x66;
+        bytes[1] = 0x0f;
+        break;
+      case 5:
+        bytes[0] = 0x0f;
+        bytes[1] = 0x38;
+        break;
+      case 6:
+        bytes[0] = 0x0f;
+        bytes[1] = 0x3a;
+        break;
+      case 7:
+        bytes[0] = 0x48;
+        break;
+      default:
+        break;
     }
     compare(oracle, bytes, random() % 8 == 0 ? random() % 15 + 1 : 15, tally);
   }

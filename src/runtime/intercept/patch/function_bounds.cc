@@ -33,8 +33,7 @@ bool is_usable(const Elf64_Ehdr& header) {
   return header.e_ident[EI_MAG0] == ELFMAG0 && header.e_ident[EI_MAG1] == ELFMAG1 &&
          header.e_ident[EI_MAG2] == ELFMAG2 && header.e_ident[EI_MAG3] == ELFMAG3 &&
          header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_machine == EM_X86_64 &&
-         header.e_phentsize == sizeof(Elf64_Phdr) && header.e_phnum <= kMaxProgramHeaders &&
-         header.e_phoff <= kPage;
+         header.e_phentsize == sizeof(Elf64_Phdr) && header.e_phnum <= kMaxProgramHeaders && header.e_phoff <= kPage;
 }
 
 enum class ObjectKind : std::uint8_t { kOther, kWithoutFrames, kWithFrames };
@@ -145,10 +144,18 @@ class RecordReader {
 // Size of an encoded pointer; 0: not understood.
 unsigned pointer_size(std::uint8_t encoding) {
   switch (encoding & kFormatMask) {
-    case 0x00: case 0x04: case 0x0c: return 8;
-    case 0x03: case 0x0b: return 4;
-    case 0x02: case 0x0a: return 2;
-    default: return 0;
+    case 0x00:
+    case 0x04:
+    case 0x0c:
+      return 8;
+    case 0x03:
+    case 0x0b:
+      return 4;
+    case 0x02:
+    case 0x0a:
+      return 2;
+    default:
+      return 0;
   }
 }
 

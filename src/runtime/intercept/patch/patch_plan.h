@@ -17,10 +17,10 @@
 namespace casemate::runtime {
 
 inline constexpr std::size_t kJumpSize = 5;
-inline constexpr std::size_t kMaxMoved = 4;        // instructions moved on each side of the call
-inline constexpr std::size_t kWindowBefore = 64;   // bytes the planner sees before and after the site
+inline constexpr std::size_t kMaxMoved = 4;       // instructions moved on each side of the call
+inline constexpr std::size_t kWindowBefore = 64;  // bytes the planner sees before and after the site
 inline constexpr std::size_t kWindowAfter = 64;
-inline constexpr std::size_t kMaxCovered = 32;     // bytes from the jump to the end of what it covers
+inline constexpr std::size_t kMaxCovered = 32;  // bytes from the jump to the end of what it covers
 inline constexpr std::size_t kMaxPlans = kMaxMoved + 1;
 
 // Which 32-bit displacements are allowed: (displacement & mask) == value. Whole bytes.
@@ -29,9 +29,9 @@ struct DisplacementPattern {
 };
 
 struct PatchPlan {
-  std::uint8_t before_size;   // the jump starts this many bytes before the site
-  std::uint8_t before_count;  // instructions moved from before the call
-  std::uint8_t after_count;   // instructions moved from behind it
+  std::uint8_t before_size;              // the jump starts this many bytes before the site
+  std::uint8_t before_count;             // instructions moved from before the call
+  std::uint8_t after_count;              // instructions moved from behind it
   std::uint8_t before_sizes[kMaxMoved];  // in program order
   std::uint8_t after_sizes[kMaxMoved];
   std::uint8_t covered_size;  // from the jump to the end of the last covered instruction

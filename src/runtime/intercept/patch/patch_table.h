@@ -24,7 +24,7 @@ struct Patch {
   std::uint64_t stub;
   std::atomic<PatchState> state;
   std::uint8_t stub_size, check, entered;
-  std::uint8_t before_size;   // site - jump
+  std::uint8_t before_size;  // site - jump
   std::uint8_t covered_size;
   std::uint8_t boundary_mask;  // bit i: byte i of the jump is the start of a covered instruction (bit 0 always)
   std::uint8_t revived;        // times the same bytes came back

@@ -261,8 +261,7 @@ bool patch_site(Attempt& attempt) {
     ++g_statistics.unproven;
     return false;
   }
-  const PatchPlans plans =
-      plan_patch({attempt.site, {attempt.window, attempt.window_size}, &proof});
+  const PatchPlans plans = plan_patch({attempt.site, {attempt.window, attempt.window_size}, &proof});
   if (plans.count == 0) {
     ++g_statistics.unplanned;
     return false;
@@ -285,8 +284,7 @@ PatchRedirect classify_trap(std::uint64_t address) {
   const BoundaryMatch match = find_by_boundary(address);
   if (match.patch == nullptr) return {PatchRedirectKind::kNotOurs, 0};
   const std::uint64_t offset = address - match.patch->jump;
-  const bool in_stub =
-      match.kind == BoundaryKind::kWriting || (match.kind == BoundaryKind::kInPlace && offset != 0);
+  const bool in_stub = match.kind == BoundaryKind::kWriting || (match.kind == BoundaryKind::kInPlace && offset != 0);
   if (in_stub) return {PatchRedirectKind::kContinue, stub_of_offset(*match.patch, offset)};
   // The jump was completed, taken back or written over between the trap and now: execute what is there, unless that is
   // an int3 of the program's own.
@@ -385,9 +383,7 @@ std::uint64_t patcher_original_pc(std::uint64_t rip) {
   return original;
 }
 
-void patcher_code_unmapped(std::uint64_t start, std::uint64_t size) {
-  retire_range(start, size, Direction::kInstall);
-}
+void patcher_code_unmapped(std::uint64_t start, std::uint64_t size) { retire_range(start, size, Direction::kInstall); }
 void patcher_code_changed(std::uint64_t start, std::uint64_t size) { retire_range(start, size, Direction::kRestore); }
 
 void patcher_before_fork() { g_lock.acquire(); }

@@ -49,8 +49,8 @@ bool patcher_owns(std::uint64_t rip);
 std::uint64_t patcher_original_pc(std::uint64_t rip);
 
 // munmap, MAP_FIXED over it: code in the range is going or gone, patches there are forgotten. Their stubs stay (a
-// thread may be inside) and are used again when the same bytes return to the same place; otherwise they leak, bounded by
-// kPatchCapacity (4096 patches, some 50 bytes each). Should the code stay after all, everything still works.
+// thread may be inside) and are used again when the same bytes return to the same place; otherwise they leak, bounded
+// by kPatchCapacity (4096 patches, some 50 bytes each). Should the code stay after all, everything still works.
 void patcher_code_unmapped(std::uint64_t start, std::uint64_t size);
 // mprotect(PROT_WRITE) and mremap, before the call: the program is about to write to the range or to move it. Its own
 // bytes are put back.

@@ -84,8 +84,8 @@ void note_region(std::uint64_t site) {
 }  // namespace
 
 void site_counter_init() {
-  const long mapped = host_call(SYS_mmap, 0, kSlotCount * sizeof(Slot), PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const long mapped =
+      host_call(SYS_mmap, 0, kSlotCount * sizeof(Slot), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (is_error(mapped)) return;
   protect_range(static_cast<std::uint64_t>(mapped), kSlotCount * sizeof(Slot));
   g_slots = reinterpret_cast<Slot*>(mapped);

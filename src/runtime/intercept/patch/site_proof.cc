@@ -73,7 +73,7 @@ bool prove_in_function(const FunctionBounds& bounds, std::uint64_t site, SitePro
   return arrived;
 }
 
-inline constexpr std::size_t kBack = 160;      // how far before the site streams begin
+inline constexpr std::size_t kBack = 160;       // how far before the site streams begin
 inline constexpr std::size_t kRemembered = 32;  // boundaries this near to the site are compared
 
 enum class Fate : std::uint8_t { kArrives, kMisses, kInvalid };

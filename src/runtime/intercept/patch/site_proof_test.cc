@@ -88,11 +88,11 @@ TEST(SiteProof, RejectsSyscallBytesInsideImmediateBehindOrdinaryCode) {
 
 TEST(SiteProof, RejectsSyscallBytesInsideDisplacementAndOtherImmediates) {
   const std::initializer_list<std::pair<Bytes, std::size_t>> cases = {
-      {{0xb8, 0x0f, 0x05, 0, 0}, 1},                                      // mov imm32
-      {{0x8b, 0x80, 0, 0x0f, 0x05, 0}, 3},                                // mov disp32(%rax),%eax
-      {{0xe8, 0, 0x0f, 0x05, 0}, 2},                                      // call rel32
-      {{0xc7, 0x44, 0x24, 0x0f, 0x05, 0, 0, 0}, 3},                       // disp8 and immediate
-      {{0x62, 0xf1, 0x7c, 0x48, 0x10, 0x80, 0x0f, 0x05, 0, 0}, 6},        // EVEX
+      {{0xb8, 0x0f, 0x05, 0, 0}, 1},                                // mov imm32
+      {{0x8b, 0x80, 0, 0x0f, 0x05, 0}, 3},                          // mov disp32(%rax),%eax
+      {{0xe8, 0, 0x0f, 0x05, 0}, 2},                                // call rel32
+      {{0xc7, 0x44, 0x24, 0x0f, 0x05, 0, 0, 0}, 3},                 // disp8 and immediate
+      {{0x62, 0xf1, 0x7c, 0x48, 0x10, 0x80, 0x0f, 0x05, 0, 0}, 6},  // EVEX
   };
   for (const auto& [bytes, offset] : cases) {
     EXPECT_EQ(Code(nops(100) + bytes).prove(100 + offset).kind, ProofKind::kNone) << offset;

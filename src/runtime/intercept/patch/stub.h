@@ -33,8 +33,8 @@ struct StubPoint {
 
 struct Stub {
   std::uint8_t size;
-  std::uint8_t check;       // offset of the cookie check
-  std::uint8_t entered;     // offset behind the jump to the entry point
+  std::uint8_t check;    // offset of the cookie check
+  std::uint8_t entered;  // offset behind the jump to the entry point
   std::uint8_t point_count;
   StubPoint points[kMaxPoints];  // ascending; the last may stand for the address behind all covered bytes
   std::uint8_t code[kMaxStubSize];

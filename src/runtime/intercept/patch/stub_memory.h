@@ -22,8 +22,8 @@ struct StubPlacement {
 };
 
 struct PlacementRequest {
-  std::uint64_t jump;       // address of the jump instruction
-  std::uint64_t near;       // start of the mapping it stands in: new chunks are looked for below it
+  std::uint64_t jump;  // address of the jump instruction
+  std::uint64_t near;  // start of the mapping it stands in: new chunks are looked for below it
   std::size_t size;
   DisplacementPattern pattern;
 };

@@ -15,9 +15,9 @@ struct Registers {
 
 struct Snippet {
   const char* name;
-  std::vector<std::uint8_t> bytes;         // ends with ret
-  std::uint8_t site;                       // offset of the call
-  std::vector<std::uint8_t> boundaries;    // offsets of all instructions up to the last covered one
+  std::vector<std::uint8_t> bytes;       // ends with ret
+  std::uint8_t site;                     // offset of the call
+  std::vector<std::uint8_t> boundaries;  // offsets of all instructions up to the last covered one
 };
 const std::vector<Snippet>& snippets();
 
