@@ -152,7 +152,7 @@ long sys_close_range(Thread& thread, Regs& regs) {
 long sys_getdents64(Thread& thread, Regs& regs) {
   for (;;) {
     const long size = pass_through(thread, regs);
-    if (size <= 0 || size == kRestartCall || !lists_descriptors(static_cast<std::int32_t>(regs.rdi))) return size;
+    if (size <= 0 || !lists_descriptors(static_cast<std::int32_t>(regs.rdi))) return size;
     const long left = hide_entries(thread, regs.rsi, size);
     if (left != 0) return left;
   }

@@ -58,7 +58,7 @@ Thread* make_block() {
 Thread* thread_allocate() {
   const LockGuard guard(g_threads_lock);
   Thread* thread = g_registry;
-  while (thread != nullptr && __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) != ThreadState::kFree) {
+  while (thread != nullptr && __atomic_load_n(&thread->state, __ATOMIC_ACQUIRE) != kThreadFree) {
     thread = thread->next;
   }
   if (thread == nullptr) thread = make_block();
@@ -69,17 +69,17 @@ Thread* thread_allocate() {
   thread->gs_cookie = g_process.gs_cookie;
   thread->regs_end = reinterpret_cast<std::uint64_t>(&thread->regs) + sizeof(Regs);
   thread->altstack_flags = 2;  // SS_DISABLE
-  __atomic_store_n(&thread->state, ThreadState::kLive, __ATOMIC_RELEASE);
+  __atomic_store_n(&thread->state, kThreadLive, __ATOMIC_RELEASE);
   return thread;
 }
 
-void thread_release(Thread* thread) { __atomic_store_n(&thread->state, ThreadState::kFree, __ATOMIC_RELEASE); }
+void thread_release(Thread* thread) { __atomic_store_n(&thread->state, kThreadFree, __ATOMIC_RELEASE); }
 
 void threads_after_fork(Thread* self) {
   g_threads_lock.reset();
   g_thread_count = 1;
   for (Thread* thread = g_registry; thread != nullptr; thread = thread->next) {
-    if (thread != self) thread->state = ThreadState::kFree;
+    if (thread != self) thread->state = kThreadFree;
   }
 }
 

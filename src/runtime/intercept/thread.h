@@ -39,7 +39,8 @@ struct PendingSignal {
 struct SignalActions;
 struct DescriptorState;
 
-enum class ThreadState : std::uint32_t { kFree = 0, kLive = 1 };
+// Values of Thread::state. A number, because casemate_exit_thread and other threads access it atomically.
+inline constexpr std::uint32_t kThreadFree = 0, kThreadLive = 1;
 
 inline constexpr std::size_t kPendingCapacity = 4;
 inline constexpr std::size_t kThreadBlockSize = 128 * 1024;
@@ -57,7 +58,7 @@ struct alignas(64) Thread {
   std::uint64_t scratch;
   Regs regs;
 
-  ThreadState state;
+  std::uint32_t state;
   std::int32_t tid;
   SignalActions* actions;        // shared by CLONE_SIGHAND
   DescriptorState* descriptors;  // shared by CLONE_FILES

@@ -73,7 +73,7 @@ long clone_sharing_memory(Thread& parent, Regs& regs, const CloneRequest& reques
   const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1], request.arguments[2],
                                      request.arguments[3], request.arguments[4], child);
   const bool child_is_done = is_error(result) || (request.flags & CLONE_VFORK) != 0;
-  if (child_is_done && __atomic_load_n(&child->state, __ATOMIC_ACQUIRE) == ThreadState::kLive) {
+  if (child_is_done && __atomic_load_n(&child->state, __ATOMIC_ACQUIRE) == kThreadLive) {
     release_task(*child);
     process_thread_count_add(-1);
     thread_release(child);

@@ -4,7 +4,7 @@
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/thread.h"
 
-extern "C" [[noreturn]] void casemate_exit_thread(casemate::runtime::ThreadState* state, int status);
+extern "C" [[noreturn]] void casemate_exit_thread(std::uint32_t* state, int status);
 
 namespace casemate::runtime {
 
