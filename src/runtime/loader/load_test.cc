@@ -49,7 +49,10 @@ std::string program_with_interpreter(const std::string& path) {
   std::memcpy(stack, words.data(), words.size() * 8);
   const auto name = reinterpret_cast<std::uint64_t>(arguments[0].c_str());
   if (describe_program(read_entry_stack(stack), loaded, name) != AuxEdit::kDone) _exit(100);
-  asm volatile("mov %0, %%rsp\n xor %%edx, %%edx\n jmp *%1" : : "r"(stack), "r"(loaded.start_address) : "memory");
+  asm volatile("mov %0, %%rsp\n xor %%edx, %%edx\n jmp *%1"
+               :
+               : "r"(stack), "r"(loaded.start_address)
+               : "memory", "rdx");
   __builtin_unreachable();
 }
 
