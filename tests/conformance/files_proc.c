@@ -344,3 +344,14 @@ CASE(system_files_are_readable) {
     FACT("%s: %ld", paths[i], fd < 0 ? -(long)errno : (long)read(fd, &byte, 1));
   }
 }
+
+// Programs close or hand on "everything that is open" by asking fstat or fcntl for each number.
+CASE(every_open_descriptor_is_the_programs_own) {
+  int open_count = 0;
+  for (int fd = 3; fd < 1100; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0) ++open_count;
+    struct stat status;
+    if (fstat(fd, &status) == 0) ++open_count;
+  }
+  FACT("open descriptors found: %d", open_count);
+}

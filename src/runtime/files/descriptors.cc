@@ -110,10 +110,18 @@ bool is_runtime_descriptor(const Thread& thread, std::int64_t fd) {
   return fd >= 0 && (fd == state.runtime_fd || fd == state.trace_fd || fd == state.summary_fd);
 }
 
-long sys_close(Thread& thread, Regs& regs) {
+namespace {
+// By these calls programs find out which descriptors are open; the runtime's must not seem to be.
+long unless_ours(Thread& thread, Regs& regs) {
   if (is_runtime_descriptor(thread, static_cast<std::int32_t>(regs.rdi))) return kEbadf;
   return pass_through(thread, regs);
 }
+}  // namespace
+
+long sys_close(Thread& thread, Regs& regs) { return unless_ours(thread, regs); }
+long sys_fstat(Thread& thread, Regs& regs) { return unless_ours(thread, regs); }
+long sys_fcntl(Thread& thread, Regs& regs) { return unless_ours(thread, regs); }
+long sys_dup(Thread& thread, Regs& regs) { return unless_ours(thread, regs); }
 
 long sys_dup2(Thread& thread, Regs& regs) { return duplicate_onto(thread, regs); }
 long sys_dup3(Thread& thread, Regs& regs) { return duplicate_onto(thread, regs); }

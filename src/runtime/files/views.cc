@@ -18,6 +18,7 @@
 namespace casemate::runtime {
 namespace {
 
+inline constexpr long kEbadf = -9;
 inline constexpr std::size_t kViewPathCapacity = 64;
 inline constexpr std::uint64_t kBufferSize = 64 * 1024;
 
@@ -265,12 +266,19 @@ long sys_access(Thread& thread, Regs& regs) { return with_exe_path(thread, regs,
 long sys_faccessat(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 1); }
 long sys_faccessat2(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 1); }
 
+// The fstat of newer libcs: the descriptor itself, no path.
+static bool asks_for_ours(const Thread& thread, std::uint64_t fd, std::uint64_t flags) {
+  return (flags & AT_EMPTY_PATH) != 0 && is_runtime_descriptor(thread, static_cast<std::int32_t>(fd));
+}
+
 long sys_newfstatat(Thread& thread, Regs& regs) {
+  if (asks_for_ours(thread, regs.rdi, regs.r10)) return kEbadf;
   if ((regs.r10 & AT_SYMLINK_NOFOLLOW) != 0) return pass_through(thread, regs);
   return with_exe_path(thread, regs, 1);
 }
 
 long sys_statx(Thread& thread, Regs& regs) {
+  if (asks_for_ours(thread, regs.rdi, regs.rdx)) return kEbadf;
   if ((regs.rdx & AT_SYMLINK_NOFOLLOW) != 0) return pass_through(thread, regs);
   return with_exe_path(thread, regs, 1);
 }
