@@ -333,3 +333,63 @@ CASE(blocked_and_sent_together_with_another) {
     CHECK_EQ(handled_count, before + 2);
   }
 }
+
+static int number_to_send;
+
+static void send_blocked(int number) { RAW(SYS_kill, RAW(SYS_getpid), number_to_send); }
+
+// raise() makes system calls after the handler's return; this makes none.
+static void interrupt_itself(int number) {
+  long pid = RAW(SYS_getpid), tid = case_gettid();
+  CHECK_EQ(RAW(SYS_tgkill, pid, tid, number), 0);
+}
+
+CASE(sent_while_a_handler_blocks_it_comes_when_the_handler_returns) {
+  for (int i = 0; i < 4; ++i) {
+    number_to_send = kReserved[i];
+    install_handler(number_to_send, note, 0);
+    struct sigaction action = {.sa_handler = send_blocked};
+    sigaddset(&action.sa_mask, number_to_send);
+    CHECK_OK(sigaction(SIGUSR1, &action, NULL));
+    int before = handled_count;
+    interrupt_itself(SIGUSR1);
+    // Not at the next system call: with the handler's return.
+    CHECK_EQ(handled_count, before + 1);
+  }
+}
+
+CASE(sent_to_itself_with_the_code_of_a_fault) {
+  for (int i = 0; i < kReservedCount; ++i) {
+    install_handler(kReserved[i], note, 0);
+    for (int round = 0; round < 300; ++round) {
+      siginfo_t info = {.si_signo = kReserved[i], .si_code = 2};
+      int before = handled_count;
+      CHECK_EQ(RAW(SYS_rt_tgsigqueueinfo, getpid(), case_gettid(), kReserved[i], &info), 0);
+      CHECK_EQ(handled_count, before + 1);
+      CHECK_EQ(last_code, 2);
+    }
+  }
+}
+
+CASE(mask_survives_signals_in_the_middle_of_fork) {
+  install_handler(SIGTRAP, note, 0);
+  struct signal_pump pump = start_signal_pump(getpid(), SIGTRAP);
+  for (int i = 0; i < 300; ++i) {
+    pid_t child = CHECK_OK(vfork());
+    if (child == 0) _exit(0);
+    check_exited(child, 0);
+    CHECK_EQ(get_mask(), 0);
+  }
+  stop_signal_pump(&pump);
+}
+
+static void spoil_frame(int number, siginfo_t* info, void* context) {
+  ((ucontext_t*)context)->uc_mcontext.fpregs = (void*)8;
+}
+
+static void return_through_bad_frame(void* argument) {
+  install_handler(SIGUSR1, spoil_frame, 0);
+  raise(SIGUSR1);
+}
+
+CASE(frame_that_cannot_be_restored_kills) { check_killed_by(start_child(return_through_bad_frame, NULL), SIGSEGV); }

@@ -30,8 +30,10 @@ KernelSigAction kernel_action(int signal, const KernelSigAction& wanted) {
   action.restorer = reinterpret_cast<std::uint64_t>(&casemate_restorer);
   // The kernel decides EINTR or restart, child notifications: those flags are the program's.
   action.flags = kSaSigInfo | kSaOnStack | kSaRestorer | (wanted.flags & (kSaRestart | kSaNoCldStop | kSaNoCldWait));
-  if (ours_always(signal)) action.flags |= kSaNoDefer;
-  action.mask = kDeferMask;
+  // An ignored signal natively interrupts nothing.
+  if (!handled) action.flags |= kSaRestart;
+  // All: a second signal in the middle of the handler would be recorded with the handler's mask as the program's.
+  action.mask = ~std::uint64_t{0};
   return action;
 }
 
@@ -77,7 +79,7 @@ void signals_arm_thread(Thread& thread) {
 }
 
 std::uint64_t block_signals() {
-  const std::uint64_t all = kDeferMask;
+  const std::uint64_t all = ~std::uint64_t{0};
   std::uint64_t old = 0;
   host_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&all), reinterpret_cast<long>(&old), 8);
   return old;
@@ -87,6 +89,12 @@ void restore_signals(Thread& thread, std::uint64_t mask) {
   thread.virtually_blocked = mask & kRuntimeSignals;
   mask &= ~kRuntimeSignals;
   host_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&mask), 0, 8);
+}
+
+void unblock_signals(Thread& thread, std::uint64_t mask) {
+  if (thread.pending_count == 0) return restore_signals(thread, mask);
+  const std::uint64_t deferring = kDeferMask;
+  host_call(SYS_rt_sigprocmask, 2, reinterpret_cast<long>(&deferring), 0, 8);
 }
 
 void actions_clear_handlers(SignalActions& actions) {
@@ -115,7 +123,21 @@ void release_held_signals(Thread& thread) {
     thread.pending_count += 1;
   }
   thread.held_count = kept;
-  if (thread.pending_count == 0) restore_signals(thread, kernel_mask | thread.virtually_blocked);
+  unblock_signals(thread, kernel_mask | thread.virtually_blocked);
+}
+
+void requeue_released_signals(Thread& thread) {
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < thread.held_count; ++i) {
+    const PendingSignal held = thread.held[i];
+    const int signal = held.info.signal;
+    if ((virtual_mask(thread) & signal_bit(signal)) != 0) {
+      thread.held[kept++] = held;
+    } else {
+      host_call(SYS_rt_tgsigqueueinfo, host_call(SYS_getpid), thread.tid, signal, reinterpret_cast<long>(&held.info));
+    }
+  }
+  thread.held_count = kept;
 }
 
 std::uint64_t signals_before_exec(Thread& thread) {
@@ -136,7 +158,7 @@ long sys_rt_sigaction(Thread& thread, Regs& regs) {
     if (signal == 9 || signal == 19) return -22;
     wanted.mask &= ~(signal_bit(9) | signal_bit(19));
     // Bits the kernel knows; it clears the others so that programs can detect support.
-    wanted.flags &= 0xdc000c07;
+    wanted.flags &= 0xdc000807;
   }
   KernelSigAction old{};
   {

@@ -151,6 +151,9 @@ void give_back(Thread& thread, const PendingSignal& pending, std::uint64_t handl
   const int signal = pending.info.signal;
   const bool handled = handler != kSigDefault && handler != kSigIgnore;
   if ((kRuntimeSignals & signal_bit(signal)) != 0 && handled) {
+    for (std::uint32_t i = 0; i < thread.held_count; ++i) {
+      if (thread.held[i].info.signal == signal) return;
+    }
     if (thread.held_count < kPendingCapacity) thread.held[thread.held_count++] = pending;
     return;
   }
@@ -197,11 +200,14 @@ std::uint64_t deliver(Thread& thread, Regs& regs, const PendingSignal& pending, 
 }  // namespace
 
 long sys_rt_sigreturn(Thread& thread, Regs& regs) {
-  block_signals();
-  if (thread.pending_count != 0) return kRestartCall;
   const std::uint64_t uc_address = regs.rsp;
   UContext uc;
   if (read_guest(uc, guest(uc_address)) != 0) die_of(kSigSegv);
+  const std::uint64_t kernel_mask = block_signals();
+  if (thread.pending_count != 0) {
+    unblock_signals(thread, kernel_mask);
+    return kRestartCall;
+  }
   const auto flags = static_cast<std::uint32_t>(uc.stack.flags);
   if (!on_altstack(thread, regs.rsp)) {
     const bool disable = (flags & kSsDisable) != 0;
@@ -219,6 +225,7 @@ long sys_rt_sigreturn(Thread& thread, Regs& regs) {
     die_of(kSigSegv);
   }
   thread.virtually_blocked = uc.mask & kRuntimeSignals;
+  if (thread.held_count != 0) requeue_released_signals(thread);
   trace_departure(thread);
   casemate_program_sigreturn(uc_address);
 }
@@ -252,12 +259,17 @@ void casemate_deliver_pending(casemate::runtime::Regs* regs) {
   using namespace casemate::runtime;
   Thread& thread = current_thread();
   std::uint64_t mask = thread.pending[0].mask_to_restore;
-  // Signals stay blocked until the mask is set below, so the list does not change meanwhile (synchronous ones sent by
-  // kill may still append; they are taken too).
-  for (std::uint32_t i = 0; i < __atomic_load_n(&thread.pending_count, __ATOMIC_ACQUIRE); ++i) {
-    const PendingSignal pending = thread.pending[i];
-    mask = deliver(thread, *regs, pending, mask, i == 0 ? Order::kFirst : Order::kLater);
-    thread.has_temporary_mask = 0;
+  // Signals stay blocked until the mask is set below, except those of kRuntimeSignals that somebody sends: they append
+  // to the list, until the last look at it blocks them too.
+  for (std::uint32_t i = 0;;) {
+    for (; i < __atomic_load_n(&thread.pending_count, __ATOMIC_ACQUIRE); ++i) {
+      const PendingSignal pending = thread.pending[i];
+      mask = deliver(thread, *regs, pending, mask, i == 0 ? Order::kFirst : Order::kLater);
+      thread.has_temporary_mask = 0;
+    }
+    const std::uint64_t deferring = block_signals();
+    if (__atomic_load_n(&thread.pending_count, __ATOMIC_ACQUIRE) == i) break;
+    unblock_signals(thread, deferring);
   }
   __atomic_store_n(&thread.pending_count, 0u, __ATOMIC_RELEASE);
   restore_signals(thread, mask);

@@ -1,6 +1,6 @@
-// The handler of every signal the kernel delivers to us. Runs on the thread's signal stack with all but synchronous
-// signals blocked; takes no lock, touches no program memory; edits the interrupted context and returns. Where the
-// interrupted instruction stands decides (docs/runtime/signals.md):
+// The handler of every signal the kernel delivers to us. Runs on the thread's signal stack with all signals blocked;
+// takes no lock, touches no program memory; edits the interrupted context and returns. Where the interrupted
+// instruction stands decides (docs/runtime/signals.md):
 //   program text            -> save registers, continue in casemate_exit_to_program, which delivers
 //   exit sequence           -> rewind to its start
 //   guarded call            -> before the instruction (or put back on it by the kernel): abort the call
@@ -27,6 +27,8 @@ inline constexpr int kSysUserDispatch = 2;  // si_code of SUD
 inline constexpr std::uint32_t kArchX86_64 = 0xc000003e;
 inline constexpr std::uint64_t kFlagTrap = 0x100, kFlagDirection = 0x400, kFlagAlign = 0x40000;
 inline constexpr int kTrapTrace = 2;
+inline constexpr int kSiKernel = 0x80;
+inline constexpr std::uint64_t kSyscallSize = 2;
 inline constexpr std::size_t kSwReservedOffset = 464;
 
 std::uint64_t address_of(const char* label) { return reinterpret_cast<std::uint64_t>(label); }
@@ -122,7 +124,8 @@ bool hold(Thread& thread, int signal, const SigInfo& info, const UContext& uc) {
 }
 
 // A fault that the program has no handler for, or blocks: let it happen again with the kernel's default action.
-bool die_natively(Thread& thread, int signal, UContext& uc) {
+bool die_natively(Thread& thread, const SigInfo& info, UContext& uc) {
+  const int signal = info.signal;
   const std::uint64_t handler = thread.actions->action[signal].handler;
   const bool blocked = (thread.virtually_blocked & signal_bit(signal)) != 0;
   if (!blocked && handler != kSigDefault && handler != kSigIgnore) return false;
@@ -131,7 +134,17 @@ bool die_natively(Thread& thread, int signal, UContext& uc) {
   uc.mask &= ~signal_bit(signal);
   // int3 has already moved on; make it happen again.
   if (signal == kSigTrap && uc.context.trap_number == 3) uc.context.rip -= 1;
+  // A frame that the kernel could not restore does not fault again: the signal itself waits for the handler's return.
+  if (signal == kSigSegv && info.code == kSiKernel) requeue(thread, info);
   return true;
+}
+
+// Right behind a call of the program: a signal that it sent to itself, with the si_code of a fault or of a trap if it
+// likes (rt_sigqueueinfo). Nothing there faults, except that a program may step through itself.
+bool sent_by_call(const SigContext& context, const SigInfo& info) {
+  if (info.signal == kSigTrap && (context.rflags & kFlagTrap) != 0) return false;
+  const std::uint64_t rip = context.rip;
+  return rip == address_of(casemate_guarded_syscall) + kSyscallSize || rip == address_of(casemate_fast_done);
 }
 
 // Faults in runtime text. True when handled.
@@ -196,7 +209,9 @@ extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* 
   using namespace casemate::runtime;
   Thread& thread = current_thread();
   restore_gs(thread);
-  if (signal == kSigSys && info->code == kSysUserDispatch) {
+  const std::uint64_t rip = uc->context.rip;
+  const bool sent = sent_by_call(uc->context, *info);
+  if (signal == kSigSys && info->code == kSysUserDispatch && !sent) {
     enter_system_call(thread, *info, *uc);
     return;
   }
@@ -204,8 +219,7 @@ extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* 
     __builtin_memcpy(thread.xstate_template, reinterpret_cast<void*>(uc->context.fpstate + kSwReservedOffset),
                      sizeof(thread.xstate_template));
   }
-  const std::uint64_t rip = uc->context.rip;
-  const bool fault = info->code > 0 && (kSynchronousSignals & signal_bit(signal)) != 0;
+  const bool fault = !sent && info->code > 0 && (kSynchronousSignals & signal_bit(signal)) != 0;
   if (fault && signal == kSigTrap && follow_patch(thread, *uc, patcher_redirect(rip))) return;
   if (fault && follow_patch(thread, *uc, patcher_fault_redirect(rip))) return;
   const bool in_fast_path = !fault && leave_fast_path(thread, uc->context);
@@ -213,7 +227,7 @@ extern "C" void casemate_signal_handler(int signal, casemate::runtime::SigInfo* 
       !in_fast_path && ((rip >= g_process.text_begin && rip < g_process.text_end) || patcher_owns(rip));
   if (fault) {
     if (in_runtime && fix_fault(thread, signal, *info, *uc)) return;
-    if (die_natively(thread, signal, *uc)) return;
+    if (die_natively(thread, *info, *uc)) return;
   }
   if (!fault && hold(thread, signal, *info, *uc)) return;
   interrupt(thread, *info, *uc, in_runtime);

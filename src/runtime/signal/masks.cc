@@ -75,17 +75,31 @@ long sys_ppoll(Thread& thread, Regs& regs) { return call_with_mask(thread, regs,
 long sys_epoll_pwait(Thread& thread, Regs& regs) { return call_with_mask(thread, regs, 4, MaskUse::kTemporary); }
 long sys_epoll_pwait2(Thread& thread, Regs& regs) { return call_with_mask(thread, regs, 4, MaskUse::kTemporary); }
 
+namespace {
+
+// Takes one held signal that is in `set`. False when there is none.
+bool take_held(Thread& thread, std::uint64_t set, SigInfo& info) {
+  const std::uint64_t mask = block_signals() | thread.virtually_blocked;
+  std::uint32_t i = 0;
+  while (i < thread.held_count && (set & signal_bit(thread.held[i].info.signal)) == 0) ++i;
+  const bool found = i < thread.held_count;
+  if (found) {
+    info = thread.held[i].info;
+    thread.held[i] = thread.held[--thread.held_count];
+  }
+  unblock_signals(thread, mask);
+  return found;
+}
+
+}  // namespace
+
 // A held signal among those waited for is taken at once; its siginfo goes to argument 1.
 long sys_rt_sigtimedwait(Thread& thread, Regs& regs) {
   std::uint64_t set = 0;
-  if (thread.held_count != 0 && read_guest(set, guest(regs.rdi)) == 0) {
-    for (std::uint32_t i = 0; i < thread.held_count; ++i) {
-      const SigInfo info = thread.held[i].info;
-      if ((set & signal_bit(info.signal)) == 0) continue;
-      thread.held[i] = thread.held[--thread.held_count];
-      if (regs.rsi != 0 && write_guest(guest(regs.rsi), info) != 0) return -14;
-      return info.signal;
-    }
+  SigInfo info;
+  if (thread.held_count != 0 && read_guest(set, guest(regs.rdi)) == 0 && take_held(thread, set, info)) {
+    if (regs.rsi != 0 && write_guest(guest(regs.rsi), info) != 0) return -14;
+    return info.signal;
   }
   return call_with_mask(thread, regs, 0, MaskUse::kOther);
 }

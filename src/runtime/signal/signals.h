@@ -45,8 +45,15 @@ void release_held_signals(Thread& thread);
 // CLONE_CLEAR_SIGHAND: handlers become defaults, in the table and in the kernel. In the new task.
 void actions_clear_handlers(SignalActions& actions);
 
-// Blocks all but synchronous signals; returns the mask that was in force for the program.
+// Held signals that are no longer blocked become pending in the kernel, which delivers them when it installs the
+// program's mask. Only while block_signals() is in force.
+void requeue_released_signals(Thread& thread);
+
+// Blocks all signals, so that nothing is recorded until they are unblocked; returns the kernel's mask before, which is
+// the program's unless a signal is pending already. The program's memory must not be touched meanwhile: a fault kills.
 std::uint64_t block_signals();
+// Ends block_signals(): installs `mask`, or, when a signal is pending, leaves it to the delivery.
+void unblock_signals(Thread& thread, std::uint64_t mask);
 // The program's mask: the kernel's part and the virtual part.
 void restore_signals(Thread& thread, std::uint64_t mask);
 

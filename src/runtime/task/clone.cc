@@ -105,10 +105,13 @@ long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& reques
 
 long clone_task(Thread& thread, Regs& regs, const CloneRequest& request) {
   const std::uint64_t mask = block_signals() | thread.virtually_blocked;
-  if (thread.pending_count != 0) return kRestartCall;  // delivery restores the mask
+  if (thread.pending_count != 0) {
+    unblock_signals(thread, mask);
+    return kRestartCall;
+  }
   const long result = (request.flags & CLONE_VM) != 0 ? clone_sharing_memory(thread, regs, request, mask)
                                                       : clone_copying_memory(thread, regs, request);
-  if (thread.pending_count == 0) restore_signals(thread, mask);
+  unblock_signals(thread, mask);
   return result;
 }
 
@@ -170,9 +173,14 @@ long sys_clone3(Thread& thread, Regs& regs) {
 }
 
 long sys_exit(Thread& thread, Regs& regs) {
+  // A process's signal that this thread has taken must not go with it.
+  const std::uint64_t mask = block_signals();
+  if (thread.pending_count != 0) {
+    unblock_signals(thread, mask);
+    return kRestartCall;
+  }
   trace_departure(thread);
   if (process_thread_count() == 1) tracing_end(thread);
-  block_signals();
   process_thread_count_add(-1);
   release_task(thread);
   casemate_exit_thread(&thread.state, static_cast<int>(regs.rdi));
