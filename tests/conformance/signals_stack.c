@@ -282,3 +282,27 @@ CASE(calls_with_an_invalid_stack_pointer) {
     CHECK_EQ(result, getpid());
   }
 }
+
+static void never(int number) { _exit(42); }
+
+static void fill_alternate_and_signal(int number) {
+  uintptr_t left = (uintptr_t)__builtin_frame_address(0) - (uintptr_t)alternate;
+  volatile char* filler = __builtin_alloca(left - 600);
+  filler[0] = 1;
+  RAW(SYS_kill, RAW(SYS_getpid), SIGUSR2);
+  _exit(filler[0]);
+}
+
+static void overflow_alternate_stack(void* argument) {
+  use_alternate(0);
+  struct sigaction action = {.sa_handler = fill_alternate_and_signal, .sa_flags = SA_ONSTACK};
+  CHECK_OK(sigaction(SIGUSR1, &action, NULL));
+  action.sa_handler = never;
+  CHECK_OK(sigaction(SIGUSR2, &action, NULL));
+  raise(SIGUSR1);
+}
+
+// What lies below it stays as it is: the memory there is writable.
+CASE(alternate_stack_without_room_for_a_frame_kills) {
+  check_killed_by(start_child(overflow_alternate_stack, NULL), SIGSEGV);
+}

@@ -19,6 +19,7 @@ namespace {
 
 inline constexpr std::uint32_t kSsOnStack = 1, kSsDisable = 2, kSsAutoDisarm = 0x80000000;
 inline constexpr std::uint64_t kRedZone = 128;
+inline constexpr long kEfault = -14;
 inline constexpr std::uint64_t kFeaturePkru = 1 << 9;
 inline constexpr std::uint32_t kMagic2 = 0x46505845;
 inline constexpr std::uint64_t kHandlerClearedFlags = 0x400 | 0x100 | 0x10000;  // DF, TF, RF
@@ -39,16 +40,24 @@ struct alignas(64) InitialXstate {
 };
 constinit InitialXstate g_initial_xstate = {};
 
-bool on_altstack(const Thread& thread, std::uint64_t stack_pointer) {
-  if ((thread.altstack_flags & kSsAutoDisarm) != 0) return false;
+bool within_altstack(const Thread& thread, std::uint64_t stack_pointer) {
   return stack_pointer > thread.altstack_base && stack_pointer - thread.altstack_base <= thread.altstack_size;
 }
 
-std::uint64_t stack_for_handler(const Thread& thread, const Regs& regs, const KernelSigAction& action) {
-  if ((action.flags & kSaOnStack) != 0 && thread.altstack_size != 0 && !on_altstack(thread, regs.rsp)) {
-    return thread.altstack_base + thread.altstack_size;
-  }
-  return regs.rsp - kRedZone;
+bool on_altstack(const Thread& thread, std::uint64_t stack_pointer) {
+  return (thread.altstack_flags & kSsAutoDisarm) == 0 && within_altstack(thread, stack_pointer);
+}
+
+struct HandlerStack {
+  std::uint64_t top;
+  bool is_altstack;
+};
+
+HandlerStack stack_for_handler(const Thread& thread, const Regs& regs, const KernelSigAction& action) {
+  const std::uint64_t top = regs.rsp - kRedZone;
+  if (on_altstack(thread, top)) return {top, true};
+  if ((action.flags & kSaOnStack) == 0 || thread.altstack_size == 0) return {top, false};
+  return {thread.altstack_base + thread.altstack_size, true};
 }
 
 long save_xstate(std::uint64_t address, const SoftwareReserved& reserved) {
@@ -97,9 +106,10 @@ long push_frame(Thread& thread, Regs& regs, const PendingSignal& pending, const 
                 std::uint64_t mask) {
   SoftwareReserved reserved;
   __builtin_memcpy(&reserved, thread.xstate_template, sizeof(reserved));
-  const std::uint64_t top = stack_for_handler(thread, regs, action);
-  const std::uint64_t fpstate = (top - reserved.extended_size) & ~std::uint64_t{63};
+  const HandlerStack stack = stack_for_handler(thread, regs, action);
+  const std::uint64_t fpstate = (stack.top - reserved.extended_size) & ~std::uint64_t{63};
   const std::uint64_t address = ((fpstate - sizeof(SigFrame)) & ~std::uint64_t{15}) - 8;
+  if (stack.is_altstack && !within_altstack(thread, address)) return kEfault;
 
   SigFrame frame{};
   frame.restorer = action.restorer;
