@@ -460,3 +460,15 @@ CASE(openat2_restricts_resolution) {
   how.flags = O_RDONLY;
   CHECK_EQ(RAW(437, directory, "file", &how, 4), -EINVAL);
 }
+
+static int open_descriptors(void) {
+  int count = 0;
+  for (int fd = 0; fd < 1100; ++fd) count += fcntl(fd, F_GETFD) != -1;
+  return count;
+}
+
+CASE(failed_dup2_changes_nothing) {
+  int before = open_descriptors();
+  for (int fd = 0; fd < 1024; ++fd) CHECK_FAILS(dup2(-1, fd), EBADF);
+  CHECK_EQ(open_descriptors(), before);
+}

@@ -626,3 +626,19 @@ CASE(popen_and_system_work) {
   CHECK_EQ(WEXITSTATUS(system("exit 3")), 3);
   CHECK_EQ(WTERMSIG(system("kill -9 $$")), SIGKILL);
 }
+
+CASE(failed_exec_leaves_no_descriptor_behind) {
+  struct rlimit limit;
+  CHECK_OK(getrlimit(RLIMIT_NOFILE, &limit));
+  limit.rlim_cur = 64;
+  CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+  size_t size = 1 << 20;  // more than one argument may have
+  char* argument = malloc(size);
+  memset(argument, 'a', size - 1);
+  argument[size - 1] = 0;
+  int before = 0, after = 0;
+  for (int fd = 0; fd < 64; ++fd) before += fcntl(fd, F_GETFD) != -1;
+  for (int i = 0; i < 10; ++i) CHECK_FAILS(execv(program_path(), (char*[]){argument, NULL}), E2BIG);
+  for (int fd = 0; fd < 64; ++fd) after += fcntl(fd, F_GETFD) != -1;
+  CHECK_EQ(after, before);
+}

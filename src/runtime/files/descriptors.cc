@@ -26,19 +26,23 @@ long move_descriptor(std::int32_t& fd) {
   return 0;
 }
 
-long make_room(Thread& thread, std::uint64_t wanted) {
+long make_room(Thread& thread, std::int32_t wanted) {
   DescriptorState& state = *thread.descriptors;
-  const auto fd = static_cast<std::int32_t>(wanted);
-  if (fd >= 0 && fd == state.runtime_fd) return move_descriptor(state.runtime_fd);
-  if (fd >= 0 && fd == state.trace_fd) return move_descriptor(state.trace_fd);
-  if (fd >= 0 && fd == state.summary_fd) return move_descriptor(state.summary_fd);
+  for (std::int32_t* ours : {&state.runtime_fd, &state.trace_fd, &state.summary_fd}) {
+    if (*ours == wanted) return move_descriptor(*ours);
+  }
   return 0;
 }
 
 long duplicate_onto(Thread& thread, Regs& regs) {
+  const auto wanted = static_cast<std::int32_t>(regs.rsi);
   if (is_runtime_descriptor(thread, static_cast<std::int32_t>(regs.rdi))) return kEbadf;
-  if (const long error = make_room(thread, regs.rsi); error != 0) return error;
-  return pass_through(thread, regs);
+  if (!is_runtime_descriptor(thread, wanted)) return pass_through(thread, regs);
+  if (const long error = make_room(thread, wanted); error != 0) return error;
+  const long result = pass_through(thread, regs);
+  // Our descriptor has gone elsewhere and the program's has not come: the number is free.
+  if (is_error(result)) host_call(SYS_close, wanted);
+  return result;
 }
 
 long close_span(std::uint64_t first, std::uint64_t last, std::uint64_t flags) {
@@ -136,7 +140,10 @@ long sys_close_range(Thread& thread, Regs& regs) {
   if ((flags & CLOSE_RANGE_UNSHARE) != 0) {
     DescriptorState* own = descriptors_create(*thread.descriptors);
     if (own == nullptr) return -12;
-    if (const long error = host_call(SYS_unshare, 0x400); error != 0) return error;  // CLONE_FILES
+    if (const long error = host_call(SYS_unshare, 0x400); error != 0) {  // CLONE_FILES
+      own->references.store(0);
+      return error;
+    }
     thread.descriptors->references.fetch_sub(1);
     thread.descriptors = own;
     flags &= ~std::uint64_t{CLOSE_RANGE_UNSHARE};

@@ -226,10 +226,10 @@ void inherit_trace(const Thread& thread, long descriptor_flags) {
 
 // The point of no return. Returns only on failure.
 long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint64_t argv, std::uint64_t envp) {
-  const Descriptor inherited(host_call(SYS_fcntl, program_fd, F_DUPFD, thread.descriptors->runtime_fd & ~15));
-  const long program = is_error(inherited.get()) ? host_call(SYS_fcntl, program_fd, F_DUPFD, 3) : inherited.get();
-  if (is_error(program)) return program;
-  fill_state(thread, memory.state, program);
+  Descriptor program(host_call(SYS_fcntl, program_fd, F_DUPFD, thread.descriptors->runtime_fd & ~15));
+  if (is_error(program.get())) program.reset(host_call(SYS_fcntl, program_fd, F_DUPFD, 3));
+  if (is_error(program.get())) return program.get();
+  fill_state(thread, memory.state, program.get());
   const Descriptor state(host_call(SYS_memfd_create, reinterpret_cast<long>("casemate-launch"), 1));
   if (is_error(state.get())) return state.get();
   const long written = host_call(SYS_write, state.get(), reinterpret_cast<long>(&memory.state), sizeof(LaunchState));
