@@ -2,6 +2,7 @@
 #include "case.h"
 
 #include <linux/sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -419,4 +420,90 @@ CASE(child_times_are_added_to_the_parents) {
   CHECK_OK(getrusage(RUSAGE_CHILDREN, &usage));
   CHECK(usage.ru_utime.tv_sec * 1000000 + usage.ru_utime.tv_usec + usage.ru_stime.tv_usec > 0);
   CHECK(usage.ru_maxrss >= 0);
+}
+
+enum { kManyChildren = 100 };
+
+// A vfork child that ends only when all the others are there too.
+static void* vfork_and_wait(void* argument) {
+  atomic_int* running = argument;
+  pid_t child = CHECK_OK(vfork());
+  if (child == 0) {
+    ++*running;
+    while (*running < kManyChildren) RAW(SYS_sched_yield);
+    _exit(0);
+  }
+  check_exited(child, 0);
+  return NULL;
+}
+
+CASE(a_hundred_vfork_children_at_once) {
+  static atomic_int running;
+  pthread_t threads[kManyChildren];
+  for (int i = 0; i < kManyChildren; ++i) CHECK_EQ(pthread_create(&threads[i], NULL, vfork_and_wait, &running), 0);
+  for (int i = 0; i < kManyChildren; ++i) CHECK_EQ(pthread_join(threads[i], NULL), 0);
+}
+
+static int wait_to_be_killed(void* argument) {
+  for (;;) pause();
+  return 0;
+}
+
+CASE(children_that_share_memory_and_are_killed_cost_nothing_to_the_next) {
+  char* top = stack_top();
+  for (int i = 0; i < 150; ++i) {
+    pid_t child = CHECK_OK(clone(wait_to_be_killed, top, CLONE_VM | SIGCHLD, NULL));
+    CHECK_OK(kill(child, SIGKILL));
+    check_killed_by(child, SIGKILL);
+  }
+}
+
+// Ends its vfork children with the thread's exit, as some language runtimes do after a failed exec.
+static void* vfork_and_exit(void* argument) {
+  for (int i = 0; i < 500; ++i) {
+    pid_t child = CHECK_OK(vfork());
+    if (child == 0) {
+      for (;;) RAW(SYS_exit, 7);
+    }
+    check_exited(child, 7);
+  }
+  return NULL;
+}
+
+static void* do_nothing(void* argument) { return NULL; }
+
+CASE(vfork_children_that_exit_beside_threads_that_start) {
+  pthread_t workers[2];
+  for (int i = 0; i < 2; ++i) CHECK_EQ(pthread_create(&workers[i], NULL, vfork_and_exit, NULL), 0);
+  for (int i = 0; i < 2000; ++i) {
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, do_nothing, NULL), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+  }
+  for (int i = 0; i < 2; ++i) CHECK_EQ(pthread_join(workers[i], NULL), 0);
+}
+
+static int release_pipe[2];
+
+static void* change_heap_and_actions(void* argument) {
+  for (int i = 0; i < 100; ++i) {
+    pause_briefly();
+    RAW(SYS_brk, RAW(SYS_brk, 0) + 4096);
+    install_handler(SIGUSR1, NULL, 0);
+  }
+  CHECK_EQ(write(release_pipe[1], "x", 1), 1);
+  return NULL;
+}
+
+CASE(waiting_for_a_copied_child_holds_up_no_other_thread) {
+  CHECK_OK(pipe(release_pipe));
+  pthread_t thread;
+  CHECK_EQ(pthread_create(&thread, NULL, change_heap_and_actions, NULL), 0);
+  pid_t child = (pid_t)RAW(SYS_clone, CLONE_VFORK | SIGCHLD, 0, 0, 0, 0);
+  if (child == 0) {
+    char byte;
+    _exit(read(release_pipe[0], &byte, 1) == 1 ? 7 : 8);
+  }
+  check_exited(child, 7);
+  CHECK_EQ(pthread_join(thread, NULL), 0);
 }

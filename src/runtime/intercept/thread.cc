@@ -15,7 +15,7 @@ struct Range {
 inline constexpr std::size_t kRangeCapacity = 1024;
 inline constexpr std::size_t kChunkBlocks = 64;
 
-constinit Lock g_threads_lock;
+constinit Lock g_threads_lock, g_ranges_lock;
 constinit Thread* g_registry = nullptr;  // all blocks ever made, free or live
 constinit std::atomic<std::uint32_t> g_thread_count{1};
 constinit Range g_ranges[kRangeCapacity] = {};
@@ -77,6 +77,7 @@ void thread_release(Thread* thread) { __atomic_store_n(&thread->state, kThreadFr
 
 void threads_after_fork(Thread* self) {
   g_threads_lock.reset();
+  g_ranges_lock.reset();
   g_thread_count = 1;
   for (Thread* thread = g_registry; thread != nullptr; thread = thread->next) {
     if (thread != self) thread->state = kThreadFree;
@@ -87,6 +88,7 @@ std::uint32_t process_thread_count() { return g_thread_count.load(std::memory_or
 void process_thread_count_add(int delta) { g_thread_count.fetch_add(static_cast<std::uint32_t>(delta)); }
 
 void protect_range(std::uint64_t start, std::uint64_t size) {
+  const LockGuard guard(g_ranges_lock);
   const std::size_t index = g_range_count.load(std::memory_order_relaxed);
   if (index > 0 && g_ranges[index - 1].end == start) {
     g_ranges[index - 1].end = start + size;

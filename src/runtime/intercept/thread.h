@@ -66,8 +66,9 @@ struct alignas(64) Thread {
 
   std::uint64_t altstack_base, altstack_size;  // the program's sigaltstack, never the kernel's
   std::uint32_t altstack_flags;
-  std::uint32_t clear_handlers;  // CLONE_CLEAR_SIGHAND
-  std::uint64_t temporary_mask;  // of ppoll, sigsuspend ...: in force while the handler starts
+  std::uint32_t clear_handlers;      // CLONE_CLEAR_SIGHAND
+  std::uint32_t released_by_parent;  // vfork: nobody may reuse the block before the parent is done with it
+  std::uint64_t temporary_mask;      // of ppoll, sigsuspend ...: in force while the handler starts
   std::uint32_t has_temporary_mask;
   std::uint32_t held_count;
   std::uint64_t virtually_blocked;  // signals the runtime needs open, which the program believes blocked

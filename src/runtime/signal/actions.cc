@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 
 #include "runtime/intercept/process.h"
+#include "runtime/intercept/table_pool.h"
 #include "runtime/memory/guest.h"
 #include "runtime/signal/signals.h"
 
@@ -12,8 +13,7 @@ extern "C" void casemate_signal_handler(int, casemate::runtime::SigInfo*, casema
 namespace casemate::runtime {
 namespace {
 
-inline constexpr std::size_t kActionTables = 64;  // vfork children and clone(CLONE_VM) without CLONE_SIGHAND
-constinit SignalActions g_tables[kActionTables] = {};
+constinit TablePool<SignalActions> g_tables;
 
 bool ours_always(int signal) { return (kRuntimeSignals & signal_bit(signal)) != 0; }
 
@@ -45,15 +45,14 @@ long install(int signal, const KernelSigAction& wanted) {
 }  // namespace
 
 SignalActions* actions_create(const SignalActions* copied_from) {
-  for (SignalActions& table : g_tables) {
-    std::uint32_t unused = 0;
-    if (!table.references.compare_exchange_strong(unused, 1)) continue;
-    table.lock.reset();
-    if (copied_from != nullptr) __builtin_memcpy(table.action, copied_from->action, sizeof(table.action));
-    return &table;
-  }
-  return nullptr;
+  SignalActions* const table = g_tables.claim();
+  if (table == nullptr) return nullptr;
+  table->lock.reset();
+  if (copied_from != nullptr) __builtin_memcpy(table->action, copied_from->action, sizeof(table->action));
+  return table;
 }
+
+void actions_after_fork(SignalActions& used) { g_tables.keep_only(used); }
 
 void actions_release(SignalActions* actions) { actions->references.fetch_sub(1); }
 

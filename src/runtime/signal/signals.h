@@ -30,6 +30,8 @@ struct SignalActions {
 
 SignalActions* actions_create(const SignalActions* copied_from);
 void actions_release(SignalActions* actions);
+// In the child of fork, whose only task uses `used`.
+void actions_after_fork(SignalActions& used);
 
 // At boot: installs our handlers. `ignored_runtime_signals`: of kRuntimeSignals, those the program inherits as ignored.
 void signals_boot(Thread& thread, std::uint64_t ignored_runtime_signals);

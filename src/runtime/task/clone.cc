@@ -7,6 +7,7 @@
 #include "runtime/intercept/patch/patcher.h"
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/sud.h"
+#include "runtime/intercept/table_pool.h"
 #include "runtime/intercept/tracing.h"
 #include "runtime/memory/guest.h"
 #include "runtime/signal/signals.h"
@@ -20,8 +21,7 @@ void casemate_child_start(casemate::runtime::Thread* thread);
 namespace casemate::runtime {
 namespace {
 
-inline constexpr std::size_t kDescriptorTables = 64;
-constinit DescriptorState g_descriptor_tables[kDescriptorTables] = {};
+constinit TablePool<DescriptorState> g_descriptor_tables;
 
 struct CloneRequest {
   std::uint64_t flags;
@@ -39,6 +39,7 @@ Thread* prepare_child(Thread& parent, const Regs& regs, const CloneRequest& requ
   if (request.stack_top != 0) child->regs.rsp = request.stack_top;
   child->start_mask = mask;
   child->virtually_blocked = parent.virtually_blocked;
+  child->released_by_parent = (request.flags & CLONE_VFORK) != 0 ? 1 : 0;
   child->clear_handlers = (request.flags & CLONE_CLEAR_SIGHAND) != 0 ? 1 : 0;
   // The kernel keeps the alternate stack only where the parent's stack goes on being used.
   if ((request.flags & CLONE_VFORK) != 0) {
@@ -72,8 +73,8 @@ long clone_sharing_memory(Thread& parent, Regs& regs, const CloneRequest& reques
   if (child == nullptr) return -12;
   const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1], request.arguments[2],
                                      request.arguments[3], request.arguments[4], child);
-  const bool child_is_done = is_error(result) || (request.flags & CLONE_VFORK) != 0;
-  if (child_is_done && __atomic_load_n(&child->state, __ATOMIC_ACQUIRE) == kThreadLive) {
+  // Any other child's block may be free, or somebody else's, by now.
+  if (is_error(result) || (request.flags & CLONE_VFORK) != 0) {
     release_task(*child);
     process_thread_count_add(-1);
     thread_release(child);
@@ -81,21 +82,45 @@ long clone_sharing_memory(Thread& parent, Regs& regs, const CloneRequest& reques
   return result;
 }
 
-long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& request) {
-  LockGuard fork_guard(g_process.fork_lock);
-  LockGuard brk_guard(g_process.brk_lock);
-  LockGuard action_guard(thread.actions->lock);
+void lock_for_copy(Thread& thread) {
+  g_process.fork_lock.acquire();
+  g_process.brk_lock.acquire();
+  thread.actions->lock.acquire();
   patcher_before_fork();
+}
+
+void unlock_after_copy(Thread& thread) {
+  patcher_after_fork_in_parent();
+  thread.actions->lock.release();
+  g_process.brk_lock.release();
+  g_process.fork_lock.release();
+}
+
+// In the child, whatever was locked in the parent.
+void reset_after_copy(Thread& thread) {
+  threads_after_fork(&thread);
+  actions_after_fork(*thread.actions);
+  g_descriptor_tables.keep_only(*thread.descriptors);
+  patcher_after_fork_in_child();
+  thread.actions->lock.reset();
+  g_process.brk_lock.reset();
+  g_process.fork_lock.reset();
+}
+
+long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& request) {
+  // With CLONE_VFORK this task waits until the child is gone, which may need other threads: nothing can be held
+  // meanwhile. What another thread is in the middle of then, the child sees as if that thread had been killed there.
+  const bool waits = (request.flags & CLONE_VFORK) != 0;
+  if (!waits) lock_for_copy(thread);
   const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1], request.arguments[2],
                                      request.arguments[3], request.arguments[4], nullptr);
   if (result != 0) {
-    patcher_after_fork_in_parent();
+    if (!waits) unlock_after_copy(thread);
     return result;
   }
   thread.tid = static_cast<std::int32_t>(host_call(SYS_gettid));
   sud_arm();
-  threads_after_fork(&thread);
-  patcher_after_fork_in_child();
+  reset_after_copy(thread);
   tracing_after_fork();
   thread.held_count = 0;  // pending signals are not inherited
   if ((request.flags & CLONE_CLEAR_SIGHAND) != 0) actions_clear_handlers(*thread.actions);
@@ -118,15 +143,12 @@ long clone_task(Thread& thread, Regs& regs, const CloneRequest& request) {
 }  // namespace
 
 DescriptorState* descriptors_create(const DescriptorState& copied_from) {
-  for (DescriptorState& state : g_descriptor_tables) {
-    std::uint32_t unused = 0;
-    if (!state.references.compare_exchange_strong(unused, 1)) continue;
-    state.runtime_fd = copied_from.runtime_fd;
-    state.trace_fd = copied_from.trace_fd;
-    state.summary_fd = copied_from.summary_fd;
-    return &state;
-  }
-  return nullptr;
+  DescriptorState* const state = g_descriptor_tables.claim();
+  if (state == nullptr) return nullptr;
+  state->runtime_fd = copied_from.runtime_fd;
+  state->trace_fd = copied_from.trace_fd;
+  state->summary_fd = copied_from.summary_fd;
+  return state;
 }
 
 void release_task(Thread& thread) {
@@ -142,7 +164,8 @@ long sys_vfork(Thread& thread, Regs& regs) {
 }
 
 long sys_clone(Thread& thread, Regs& regs) {
-  CloneRequest request{regs.rdi, regs.rsi, SYS_clone, {}};
+  // The old call's flags have 32 bits.
+  CloneRequest request{static_cast<std::uint32_t>(regs.rdi), regs.rsi, SYS_clone, {}};
   request.arguments[0] = static_cast<long>(regs.rdi);
   request.arguments[2] = static_cast<long>(regs.rdx);
   request.arguments[3] = static_cast<long>(regs.r10);
@@ -181,6 +204,7 @@ long sys_exit(Thread& thread, Regs& regs) {
   }
   trace_departure(thread);
   if (process_thread_count() == 1) tracing_end(thread);
+  while (thread.released_by_parent != 0) host_call(SYS_exit, static_cast<long>(regs.rdi));
   process_thread_count_add(-1);
   release_task(thread);
   casemate_exit_thread(&thread.state, static_cast<int>(regs.rdi));

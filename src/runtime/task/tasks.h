@@ -8,7 +8,7 @@ extern "C" [[noreturn]] void casemate_exit_thread(std::uint32_t* state, int stat
 
 namespace casemate::runtime {
 
-// A copy for a child with a descriptor table of its own; null when 64 vfork children live at once.
+// A copy for a child with a descriptor table of its own; null when memory is exhausted.
 DescriptorState* descriptors_create(const DescriptorState& copied_from);
 // Drops a task's references to shared tables.
 void release_task(Thread& thread);
