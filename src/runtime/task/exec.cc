@@ -18,8 +18,8 @@
 #include "runtime/intercept/line.h"
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/tracing.h"
-#include "runtime/loader/elf_file.h"
 #include "runtime/loader/load.h"
+#include "runtime/loader/probe.h"
 #include "runtime/loader/script.h"
 #include "runtime/memory/guest.h"
 #include "runtime/signal/signals.h"
@@ -28,28 +28,34 @@
 namespace casemate::runtime {
 namespace {
 
-inline constexpr long kEacces = -13, kE2Big = -7, kEloop = -40, kEnoent = -2, kEnoexec = -8, kEperm = -1;
+inline constexpr long kE2Big = -7, kEnoent = -2, kEperm = -1;
 inline constexpr std::uint64_t kAtExecveCheck = 0x10000;
 inline constexpr std::size_t kMaxPath = 4096;
 inline constexpr std::size_t kMaxArguments = 1 << 20;
+
+// What one script on the way to the program inserts into argv.
+struct Script {
+  char name[kMaxPath];
+  char interpreter[kScriptHeadSize];
+  char argument[kScriptHeadSize];
+};
 
 // Working memory of one exec, from mmap: stacks are small, and several tasks may exec at once.
 struct ExecMemory {
   LaunchState state;
   std::byte scratch[kLoadScratchSize];
-  char path[kMaxPath];                               // of the file being looked at
-  char script_paths[kMaxScriptDepth + 1][kMaxPath];  // argv entries that scripts insert
-  char interpreters[kMaxScriptDepth + 1][kScriptHeadSize];
-  char arguments[kMaxScriptDepth + 1][kScriptHeadSize];
+  char name[kMaxPath + 32];  // as the kernel names the program, /dev/fd/N/ included
+  char path[kMaxPath];       // as the caller gave it
+  Script scripts[kMaxScriptDepth + 1];
 };
 
-// argv under construction: inserted entries first, then the program's own from `rest`.
+// argv under construction: what scripts insert, which takes the place of the program's first entry. count is 0 without
+// scripts.
 struct Arguments {
   // A script found through a close-on-exec descriptor: its interpreter could not open it.
   bool name_vanishes;
-  const char* inserted[2 * (kMaxScriptDepth + 1) + 1];
   unsigned count;
-  bool replaces_first;
+  const char* inserted[2 * (kMaxScriptDepth + 1) + 1];
 };
 
 class Descriptor {
@@ -69,30 +75,14 @@ class Descriptor {
 };
 
 long open_program(int directory, const char* path, std::uint64_t flags) {
-  if (path[0] == 0 && (flags & AT_EMPTY_PATH) != 0) {
-    Line link;
-    link.text("/proc/self/fd/").number(directory);
-    const long reopened = host_call(SYS_openat, AT_FDCWD, reinterpret_cast<long>(link.c_str()), O_RDONLY | O_CLOEXEC);
-    if (!is_error(reopened)) return reopened;
-    return host_call(SYS_fcntl, directory, F_DUPFD_CLOEXEC, 0);
-  }
   if (view_of(path) == View::kExe) path = g_process.exe_path;
-  const long nofollow = (flags & AT_SYMLINK_NOFOLLOW) != 0 ? O_NOFOLLOW : 0;
-  const long fd = host_call(SYS_openat, directory, reinterpret_cast<long>(path),
-                            O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | nofollow);
-  return fd == -6 ? kEacces : fd;  // ENXIO: a socket or a device without driver
+  return open_executable(directory, path, static_cast<unsigned>(flags));
 }
 
-// Everything about the file except its contents.
-long check_executable(long fd) {
+// Gaining privileges through the file would give them to the runtime's image instead: refuse rather than run without.
+long check_set_id(long fd) {
   struct stat status;
   if (const long error = host_call(SYS_fstat, fd, reinterpret_cast<long>(&status)); error != 0) return error;
-  if (!S_ISREG(status.st_mode)) return kEacces;
-  const long empty = reinterpret_cast<long>("");
-  const long checked = host_call(SYS_execveat, fd, empty, 0, 0, AT_EMPTY_PATH | kAtExecveCheck);
-  if (checked != -22 && checked != 0) return checked;  // EINVAL: Linux < 6.14
-  if (const long error = host_call(SYS_faccessat2, fd, empty, 1, AT_EMPTY_PATH | AT_EACCESS); error != 0) return error;
-  // Gaining privileges through the file would go to the runtime's image instead: refuse rather than run without.
   const auto user = static_cast<std::uint32_t>(host_call(SYS_geteuid));
   const auto group = static_cast<std::uint32_t>(host_call(SYS_getegid));
   const bool sets_user = (status.st_mode & S_ISUID) != 0 && status.st_uid != user;
@@ -106,69 +96,30 @@ void copy_text(char* to, const char* from, std::size_t capacity) {
   to[i] = 0;
 }
 
-void copy_bytes(char* to, std::span<const std::byte> from) {
-  std::size_t i = 0;
-  for (; i < from.size() && i + 1 < kScriptHeadSize; ++i) to[i] = static_cast<char>(from[i]);
-  to[i] = 0;
-}
-
-long check_interpreter(ExecMemory& memory, const ElfFile& program) {
-  if (!has_interpreter(program.plan)) return 0;
-  std::span<std::byte> path(reinterpret_cast<std::byte*>(memory.path), kMaxPath);
-  if (const LoadFailure failure = read_interpreter_path(program, path); failed(failure)) return -failure.error_number;
-  const Descriptor fd(open_program(AT_FDCWD, memory.path, 0));
-  if (is_error(fd.get())) return fd.get();
-  if (const long error = check_executable(fd.get()); error != 0) return error;
-  ElfFile interpreter;
-  interpreter.fd = static_cast<int>(fd.get());
-  interpreter.scratch = memory.scratch;
-  LoadFailure failure = read_head(interpreter, ImageRole::kInterpreter);
-  if (!failed(failure)) failure = read_plan(interpreter, ImageRole::kInterpreter);
-  release_elf(interpreter);
-  return failed(failure) ? -failure.error_number : 0;
-}
-
-// Puts interpreter and argument of a script before what is there already.
+// Puts interpreter and argument of a script before its name, which takes the place of the first entry.
 void insert_script(Arguments& arguments, const char* script, const char* interpreter, const char* argument) {
-  const unsigned added = argument[0] != 0 ? 2 : 1;
-  if (!arguments.replaces_first) {
-    arguments.inserted[0] = script;
-    arguments.count = 1;
-    arguments.replaces_first = true;
-  } else {
-    arguments.inserted[0] = script;
-  }
+  const unsigned added = argument != nullptr ? 2 : 1;
+  if (arguments.count == 0) arguments.count = 1;
   for (unsigned i = arguments.count; i > 0; --i) arguments.inserted[i - 1 + added] = arguments.inserted[i - 1];
+  arguments.inserted[added] = script;
   arguments.inserted[0] = interpreter;
   if (added == 2) arguments.inserted[1] = argument;
   arguments.count += added;
 }
 
-// Follows scripts to the ELF file. On success `program` is open on it and memory.state.exec_path names the original.
+// Follows scripts to the ELF file: on success `program` is open on it.
 long resolve(ExecMemory& memory, Descriptor& program, Arguments& arguments, const char* name) {
   for (unsigned depth = 0;; ++depth) {
-    if (const long error = check_executable(program.get()); error != 0) return error;
-    ElfFile file;
-    file.fd = static_cast<int>(program.get());
-    file.scratch = memory.scratch;
-    if (const LoadFailure failure = read_head(file, ImageRole::kProgram); failed(failure)) return -failure.error_number;
-    const std::span<const std::byte> head(memory.scratch, file.head_size);
-    if (!is_script(head)) {
-      const LoadFailure failure = read_plan(file, ImageRole::kProgram);
-      const long error = failed(failure) ? -failure.error_number : check_interpreter(memory, file);
-      release_elf(file);
-      return error;
-    }
-    if (depth == kMaxScriptDepth) return kEloop;
+    const ExecProbe probe = probe_program(static_cast<int>(program.get()), depth, memory.scratch);
+    if (probe.kind == ProbeKind::kFailed) return -probe.failure.error_number;
+    if (probe.kind == ProbeKind::kElf) return check_set_id(program.get());
     if (arguments.name_vanishes && depth == 0) return kEnoent;
-    ScriptLine line;
-    if (parse_script_line(head, line) != LoadError::kNone) return kEnoexec;
-    copy_bytes(memory.interpreters[depth], line.interpreter);
-    memory.arguments[depth][0] = 0;
-    if (line.argument.data() != nullptr) copy_bytes(memory.arguments[depth], line.argument);
-    copy_text(memory.script_paths[depth], name, kMaxPath);
-    insert_script(arguments, memory.script_paths[depth], memory.interpreters[depth], memory.arguments[depth]);
-    name = memory.interpreters[depth];
+    Script& script = memory.scripts[depth];
+    copy_text(script.name, name, sizeof(script.name));
+    copy_text(script.interpreter, probe.interpreter, sizeof(script.interpreter));
+    if (probe.argument != nullptr) copy_text(script.argument, probe.argument, sizeof(script.argument));
+    insert_script(arguments, script.name, script.interpreter, probe.argument != nullptr ? script.argument : nullptr);
+    name = script.interpreter;
     const long fd = open_program(AT_FDCWD, name, 0);
     if (is_error(fd)) return fd;
     program.reset(fd);
@@ -283,7 +234,7 @@ long exec_opened(Thread& thread, ExecMemory& memory, long fd, const char* name, 
   arguments.name_vanishes = kind == NameKind::kVanishing;
   if (const long error = resolve(memory, program, arguments, name); error != 0) return error;
   copy_text(memory.state.exec_path, name, sizeof(memory.state.exec_path));
-  if (!arguments.replaces_first) return enter_image(thread, memory, program.get(), argv, envp);
+  if (arguments.count == 0) return enter_image(thread, memory, program.get(), argv, envp);
   std::uint64_t built = 0, bytes = 0;
   long result = build_argv(arguments, argv, built, bytes);
   if (result == 0) result = enter_image(thread, memory, program.get(), built, envp);
@@ -301,22 +252,21 @@ long exec_at(Thread& thread, int directory, GuestAddr path_address, std::uint64_
              std::uint64_t flags) {
   ExecMemory* const memory = exec_memory();
   if (memory == nullptr) return -12;
-  // The name lives in state.exec_path's neighbour until the checks are done.
-  char* const name = memory->script_paths[kMaxScriptDepth];
-  long result = read_guest_string(name, kMaxPath, path_address);
+  long result = read_guest_string(memory->path, kMaxPath, path_address);
   if (result == 0 && (flags & AT_EMPTY_PATH) == 0) result = kEnoent;
   if (!is_error(result)) {
-    const long fd = open_program(directory, name, flags);
+    const long fd = open_program(directory, memory->path, flags);
     NameKind kind = NameKind::kLasting;
-    if (directory != AT_FDCWD && name[0] != '/') {
+    std::size_t prefix_size = 0;
+    if (directory != AT_FDCWD && memory->path[0] != '/') {
       if ((host_call(SYS_fcntl, directory, F_GETFD) & FD_CLOEXEC) != 0) kind = NameKind::kVanishing;
-      // As the kernel names it: /dev/fd/N or /dev/fd/N/path.
       Line prefix;
-      prefix.text("/dev/fd/").number(directory);
-      if (name[0] != 0) prefix.text("/").text(name);
-      copy_text(name, prefix.c_str(), kMaxPath);
+      prefix.text("/dev/fd/").number(directory).text(memory->path[0] != 0 ? "/" : "");
+      copy_text(memory->name, prefix.c_str(), sizeof(memory->name));
+      prefix_size = prefix.size();
     }
-    result = exec_opened(thread, *memory, fd, name, kind, argv, envp);
+    copy_text(memory->name + prefix_size, memory->path, sizeof(memory->name) - prefix_size);
+    result = exec_opened(thread, *memory, fd, memory->name, kind, argv, envp);
   }
   host_call(SYS_munmap, reinterpret_cast<long>(memory), sizeof(ExecMemory));
   return result;
