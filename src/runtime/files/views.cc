@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 
+#include "runtime/files/memory_file.h"
 #include "runtime/intercept/dispatch.h"
 #include "runtime/intercept/line.h"
 #include "runtime/intercept/patch/patcher.h"
@@ -176,8 +177,8 @@ View guest_view(GuestAddr path_address) {
 }
 
 long open_view(View view, std::uint64_t flags) {
-  const long fd = host_call(SYS_memfd_create, reinterpret_cast<long>(view == View::kMaps ? "maps" : "auxv"),
-                            (flags & O_CLOEXEC) != 0 ? 1 : 0);
+  const long fd = create_memory_file(view == View::kAuxv ? "auxv" : "maps",
+                                     (flags & O_CLOEXEC) != 0 ? Inheritance::kCloseOnExec : Inheritance::kKept);
   if (is_error(fd)) return fd;
   const bool ok =
       view == View::kMaps ? fill_maps(static_cast<int>(fd), "/proc/self/maps")

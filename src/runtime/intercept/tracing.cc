@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "runtime/files/memory_file.h"
 #include "runtime/intercept/process.h"
 #include "runtime/table/table.h"
 #include "runtime/table/trace.h"
@@ -23,7 +24,7 @@ std::uint64_t number_of(const Regs& regs) { return static_cast<std::uint32_t>(re
 
 // The memory file that all processes of the run count in.
 std::int32_t create_summary(const Thread& thread) {
-  const long created = host_call(SYS_memfd_create, reinterpret_cast<long>("casemate-summary"), 1);
+  const long created = create_memory_file("casemate-summary", Inheritance::kCloseOnExec);
   if (is_error(created)) return -1;
   const long fd = host_call(SYS_fcntl, created, F_DUPFD_CLOEXEC, thread.descriptors->runtime_fd);
   host_call(SYS_close, created);

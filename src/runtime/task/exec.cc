@@ -13,6 +13,7 @@
 #include <initializer_list>
 
 #include "runtime/boot/launch_state.h"
+#include "runtime/files/memory_file.h"
 #include "runtime/files/views.h"
 #include "runtime/intercept/dispatch.h"
 #include "runtime/intercept/line.h"
@@ -181,7 +182,7 @@ long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint6
   if (is_error(program.get())) program.reset(host_call(SYS_fcntl, program_fd, F_DUPFD, 3));
   if (is_error(program.get())) return program.get();
   fill_state(thread, memory.state, program.get());
-  const Descriptor state(host_call(SYS_memfd_create, reinterpret_cast<long>("casemate-launch"), 1));
+  const Descriptor state(create_memory_file("casemate-launch", Inheritance::kCloseOnExec));
   if (is_error(state.get())) return state.get();
   const long written = host_call(SYS_write, state.get(), reinterpret_cast<long>(&memory.state), sizeof(LaunchState));
   if (written != static_cast<long>(sizeof(LaunchState))) return is_error(written) ? written : -12;
