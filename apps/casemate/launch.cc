@@ -53,11 +53,13 @@ void copy_text(char (&destination)[kCapacity], const std::string& source) {
   destination[size] = '\0';
 }
 
-std::unique_ptr<runtime::LaunchState> describe(const RunProgram& request, const Program& program, int first) {
+std::unique_ptr<runtime::LaunchState> describe(const RunProgram& request, const Program& program, int first,
+                                               int shield_fd) {
   auto state = std::make_unique<runtime::LaunchState>();
   state->magic = runtime::kLaunchMagic;
   state->version = runtime::kLaunchVersion;
-  state->program_fd = first + 2;
+  state->program_fd = program.file.is_open() ? first + 2 : -1;
+  state->shield_fd = shield_fd;
   state->trace_mode = request.trace;
   state->trace_fd = request.trace == runtime::TraceMode::kOff ? -1 : first + 3;
   state->flags = runtime::kLaunchFirst;
@@ -111,20 +113,30 @@ Result<void> place(const UniqueFd& source, int target) {
   return own_failure("cannot place a descriptor for the runtime", errno);
 }
 
+// The runtime knows its number from the launch state, so any free one will do.
+Result<int> place_shield(const UniqueFd& shield, int first) {
+  if (!shield.is_open()) return -1;
+  int placed = fcntl(shield.get(), F_DUPFD, first + kHandedDescriptors);
+  if (placed < 0) placed = fcntl(shield.get(), F_DUPFD, 3);
+  if (placed < 0) return own_failure("cannot place the file shield's socket for the runtime", errno);
+  return placed;
+}
+
 // Everything is opened before the places are chosen, so that no opened file can sit in one of them. Returns the first.
-Result<int> hand_over(const RunProgram& request, const Program& program, const UniqueFd& image) {
+Result<int> hand_over(const RunProgram& request, const Program& program, const UniqueFd& shield,
+                      const UniqueFd& image) {
   const UniqueFd state = CASEMATE_TRY(create_state_file());
   const UniqueFd trace = CASEMATE_TRY(open_trace(request));
   const int first = choose_own_descriptors();
   if (first < 0) return own_failure("no free descriptors for the runtime; raise `ulimit -n` to at least 32", EMFILE);
-  if (Result<void> written = write_state(state, *describe(request, program, first)); !written.has_value()) {
-    return written.error();
-  }
   const UniqueFd* const sources[kHandedDescriptors] = {&image, &state, &program.file, &trace};
   for (int i = 0; i < kHandedDescriptors; ++i) {
     if (!sources[i]->is_open()) continue;
     if (Result<void> placed = place(*sources[i], first + i); !placed.has_value()) return placed.error();
   }
+  const int shield_fd = CASEMATE_TRY(place_shield(shield, first));
+  Result<void> written = write_state(state, *describe(request, program, first, shield_fd));
+  if (!written.has_value()) return written.error();
   return first;
 }
 
@@ -184,7 +196,7 @@ Result<void> check_kernel() {
                "this kernel (" + std::string(name.release) + ") " + reason + "; see `casemate run --doctor`", code);
 }
 
-Error launch(const RunProgram& request, const Program& program, char** environment) {
+Error launch(const RunProgram& request, const Program& program, const UniqueFd& shield, char** environment) {
   if (program.path.size() >= sizeof(runtime::LaunchState::exec_path)) {
     return own_failure("the program's path is too long", ENAMETOOLONG);
   }
@@ -194,7 +206,7 @@ Error launch(const RunProgram& request, const Program& program, char** environme
   arguments.reserve(request.words.size() + 1);
   for (const std::string& word : request.words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
-  const Result<int> first = hand_over(request, program, image.value());
+  const Result<int> first = hand_over(request, program, shield, image.value());
   if (!first.has_value()) return first.error();
   syscall(SYS_execveat, first.value(), "", arguments.data(), environment, AT_EMPTY_PATH);
   return exec_failure(errno);

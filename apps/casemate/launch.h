@@ -26,7 +26,9 @@ Result<UniqueFd> open_runtime();
 // Fails when this kernel cannot run programs under the runtime.
 Result<void> check_kernel();
 
-// Returns only on failure; nothing is left behind then.
-Error launch(const RunProgram& request, const Program& program, char** environment);
+// Returns only on failure; nothing is left behind then. `shield`: the hello socket of a file shield
+// (protocol/shield.h), or not open. With a shield, `program.file` may be not open: the runtime then looks for
+// `program.path`, the word that the user gave, along PATH among the shielded files.
+Error launch(const RunProgram& request, const Program& program, const UniqueFd& shield, char** environment);
 
 }  // namespace casemate::cli

@@ -51,7 +51,7 @@ int execute(const RunProgram& request) {
   if (!program.has_value()) return complain(program.error(), exit_code_of(program.error()));
   if (Result<void> kernel = check_kernel(); !kernel.has_value()) return complain(kernel.error(), kExitOwnFailure);
   say_what_is_unprotected(request);
-  return complain(launch(request, program.value(), environ), kExitOwnFailure);
+  return complain(launch(request, program.value(), UniqueFd(), environ), kExitOwnFailure);
 }
 
 }  // namespace

@@ -5,17 +5,21 @@
 
 #include <cstdint>
 
+#include "protocol/shield.h"
+
 namespace casemate::runtime {
 
 inline constexpr std::uint64_t kLaunchMagic = 0x31656d6973616543;
-inline constexpr std::uint32_t kLaunchVersion = 2;
+inline constexpr std::uint32_t kLaunchVersion = 3;
 
 enum class TraceMode : std::uint32_t { kOff = 0, kCalls = 1, kSummary = 2 };
 
 struct LaunchState {
   std::uint64_t magic;
   std::uint32_t version;
-  std::int32_t program_fd;  // O_PATH or O_RDONLY descriptor of the file to load (after #! resolution), or -1
+  // O_PATH or O_RDONLY descriptor of the file to load (after #! resolution). -1: at the first start of a shielded run,
+  // when exec_path is the word that names the program; the image looks for it along PATH in the program's view.
+  std::int32_t program_fd;
   TraceMode trace_mode;
   std::int32_t trace_fd;                  // -1: none
   std::uint32_t flags;                    // kLaunch*
@@ -27,6 +31,12 @@ struct LaunchState {
   std::uint64_t warned[8];                // system call numbers whose refusal has been reported already
   char exec_path[4096];                   // as given to execve: the program's AT_EXECFN
   char comm[16];
+  std::int32_t shield_fd;  // hello socket of the file shield (protocol/shield.h), inherited by every image; -1: none
+  std::uint32_t shield_reserved;
+  // The process's directories in the shield's terms; filled at exec, all zero at the first start. A host directory as
+  // working directory is the kernel's.
+  protocol::Place root, working_directory;
+  char root_path[protocol::kPathCapacity];  // of a kHostPath root, else empty
 };
 
 inline constexpr std::uint32_t kLaunchQuiet = 1;       // do not print one-time warnings

@@ -166,6 +166,7 @@ void fill_state(const Thread& thread, LaunchState& state, long program_fd) {
   state.summary_fd = thread.descriptors->summary_fd;
   state.first_pid = g_process.first_pid;
   state.diagnostics_fd = -1;
+  state.shield_fd = -1;
   __builtin_memcpy(state.warned, g_process.warned, sizeof(state.warned));
   set_comm(state);
 }
