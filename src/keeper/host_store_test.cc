@@ -1,0 +1,94 @@
+#include "keeper/host_store.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+namespace casemate::keeper {
+namespace {
+
+using std::chrono::milliseconds;
+
+class HostStoreFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/casemate-store-test-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern), nullptr);
+    directory_ = pattern;
+  }
+  void TearDown() override {
+    unlink(path().c_str());
+    rmdir(directory_.c_str());
+  }
+  std::string path() const { return directory_ + "/volume"; }
+  std::unique_ptr<HostStore> open(StoreAccess access) {
+    auto store = HostStore::open(path(), {.access = access, .patience = milliseconds(0)});
+    EXPECT_TRUE(store) << store.error().message();
+    return store ? std::move(store).value() : nullptr;
+  }
+
+  std::string directory_;
+};
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+TEST_F(HostStoreFile, ReadsWhatWasWrittenAndZerosBehindAnEnlargement) {
+  const auto store = open(StoreAccess::kCreateNew);
+  ASSERT_TRUE(store->write(10, bytes_of("secret")));
+  ASSERT_TRUE(store->resize(100));
+  std::array<std::byte, 90> out;
+  ASSERT_TRUE(store->read(10, out));
+  EXPECT_EQ(std::memcmp(out.data(), "secret\0\0", 8), 0);
+  EXPECT_EQ(store->size().value(), 100U);
+  EXPECT_TRUE(store->flush());
+}
+
+TEST_F(HostStoreFile, TellsWhereItEnds) {
+  const auto store = open(StoreAccess::kCreateNew);
+  ASSERT_TRUE(store->write(0, bytes_of("short")));
+  std::array<std::byte, 6> out;
+  const auto read = store->read(0, out);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().category(), ErrorCategory::kFormat);
+  EXPECT_NE(read.error().message().find("offset 5"), std::string::npos) << read.error().message();
+}
+
+TEST_F(HostStoreFile, SecondWriterIsRefusedAndToldWho) {
+  const auto first = open(StoreAccess::kCreateNew);
+  const auto second = HostStore::open(path(), {.patience = milliseconds(50)});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().system_code(), EBUSY);
+  EXPECT_NE(second.error().message().find(std::to_string(getpid())), std::string::npos) << second.error().message();
+}
+
+TEST_F(HostStoreFile, WaitsForThePreviousHolder) {
+  auto first = open(StoreAccess::kCreateNew);
+  std::thread closer([&] { first.reset(); });
+  const auto second = HostStore::open(path(), {.patience = milliseconds(60000)});
+  closer.join();
+  EXPECT_TRUE(second);
+}
+
+TEST_F(HostStoreFile, ReadersShare) {
+  open(StoreAccess::kCreateNew).reset();
+  const auto first = open(StoreAccess::kReadOnly);
+  const auto second = open(StoreAccess::kReadOnly);
+  EXPECT_FALSE(HostStore::open(path(), {.patience = milliseconds(0)}));
+  EXPECT_FALSE(second->write(0, bytes_of("x")));
+}
+
+TEST_F(HostStoreFile, RefusesDirectoriesAndExistingFilesWhereNewOnesAreWanted) {
+  EXPECT_FALSE(HostStore::open(directory_, {.access = StoreAccess::kReadOnly}));
+  open(StoreAccess::kCreateNew).reset();
+  const auto again = HostStore::open(path(), {.access = StoreAccess::kCreateNew});
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().system_code(), EEXIST);
+}
+
+}  // namespace
+}  // namespace casemate::keeper
