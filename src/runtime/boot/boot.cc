@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 
+#include "runtime/boot/attest.h"
 #include "runtime/boot/launch_state.h"
 #include "runtime/boot/program.h"
 #include "runtime/intercept/dispatch.h"
@@ -170,6 +171,7 @@ void casemate_boot(std::uint64_t* stack_pointer, const Elf64_Dyn* dynamic) {
   const InitialStack stack = find_initial_stack(stack_pointer);
   const std::int32_t runtime_fd = runtime_descriptor(reinterpret_cast<const char*>(auxiliary(stack, AT_EXECFN)));
   take_state(runtime_fd < 0 ? -1 : runtime_fd + 1);
+  prove_identity(g_state, stack);
   fill_process(stack);
   Thread& thread = first_thread(runtime_fd);
   arm(thread);

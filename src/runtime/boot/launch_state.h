@@ -6,11 +6,12 @@
 #include <cstdint>
 
 #include "protocol/shield.h"
+#include "runtime/boot/attest_launch.h"
 
 namespace casemate::runtime {
 
 inline constexpr std::uint64_t kLaunchMagic = 0x31656d6973616543;
-inline constexpr std::uint32_t kLaunchVersion = 3;
+inline constexpr std::uint32_t kLaunchVersion = 4;
 
 enum class TraceMode : std::uint32_t { kOff = 0, kCalls = 1, kSummary = 2 };
 
@@ -37,10 +38,13 @@ struct LaunchState {
   // working directory is the kernel's.
   protocol::Place root, working_directory;
   char root_path[protocol::kPathCapacity];  // of a kHostPath root, else empty
+  AttestLaunch attest;                      // only at the first start; all zero at exec
+  std::uint32_t effective_group;            // of the image that hands over: what a set-group-id runtime goes back to
 };
 
 inline constexpr std::uint32_t kLaunchQuiet = 1;       // do not print one-time warnings
 inline constexpr std::uint32_t kLaunchNoPatching = 2;  // every call traps (diagnosis, benchmarks)
 inline constexpr std::uint32_t kLaunchFirst = 4;       // started by `casemate run`: errors are printed for the user
+inline constexpr std::uint32_t kLaunchSealed = 8;      // this run has evidence: nobody may trace it or dump its memory
 
 }  // namespace casemate::runtime

@@ -167,6 +167,7 @@ void fill_state(const Thread& thread, LaunchState& state, long program_fd) {
   state.first_pid = g_process.first_pid;
   state.diagnostics_fd = -1;
   state.shield_fd = -1;
+  state.effective_group = static_cast<std::uint32_t>(host_call(SYS_getegid));
   __builtin_memcpy(state.warned, g_process.warned, sizeof(state.warned));
   set_comm(state);
 }
