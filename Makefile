@@ -27,7 +27,7 @@ test: setup
 	tools/run-tests
 
 bench: build
-	tests/bench/run
+	tests/bench/run; status=$$?; tests/bench/report && exit $$status
 
 install: build
 	cmake --install build/release --prefix $(PREFIX)
