@@ -15,6 +15,7 @@ import time
 from .model import MeasurementFailed, last_line
 
 PR_SET_CHILD_SUBREAPER = 36
+KEPT = set()  # process ids that end_leftovers() spares: file systems that outlive a measurement
 TROUBLE = re.compile(r"FATAL|PANIC|ERROR|\[emerg\]|casemate(-runtime)?:", re.IGNORECASE)
 
 
@@ -43,9 +44,9 @@ def descendants_of(parent):
 
 
 def end_leftovers():
-    """Kills and reaps everything that descends from this runner."""
+    """Kills and reaps everything that descends from this runner, except what was to be kept."""
     for _ in range(50):
-        left = descendants_of(os.getpid())
+        left = [pid for pid in descendants_of(os.getpid()) if pid not in KEPT]
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -1,5 +1,6 @@
 """Words of the harness: Metric, Load, Context, MeasurementFailed."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -47,6 +48,7 @@ class Context:
         self.directory = directory
         self.store: Dict[str, object] = {}
         self.notes: Dict[str, str] = {}
+        self.exits = contextlib.ExitStack()  # what must be undone before the directory is removed, such as mounts
 
     def binary(self, name: str) -> str:
         return os.path.join(self.binaries, name)

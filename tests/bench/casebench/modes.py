@@ -1,4 +1,5 @@
-"""Ways to start a measured program: natively, under Casemate (patched, trapped, the non-PIE runtime) and under gVisor.
+"""Ways to start a measured program: natively, under Casemate (patched, trapped, the non-PIE runtime) and under gVisor;
+and, for storage.py, ways to keep its files.
 
 A mode turns a command into the command that runs it there. Whether a mode can run at all on this machine is found out
 once, by running /bin/true in it; when it cannot, the reason is kept and printed with every table.
@@ -12,6 +13,8 @@ import subprocess
 from .model import find_program, last_line
 
 PROBE_SECONDS = 20
+# In the order of columns.
+NAMES = ("native", "casemate", "trapped", "nopie", "runsc", "local", "bounded", "gocryptfs", "dmcrypt")
 
 
 class Mode:
@@ -25,6 +28,7 @@ class Mode:
         self.peer = peer
         self.reason = reason  # why it cannot run; empty when it can
         self.remark = remark  # what a reader of the figures should know
+        self.executable = ""  # of ours, where it does not stand in the prefix
 
     @property
     def available(self):
@@ -66,11 +70,12 @@ def probe(prefix, argv=("/bin/true",)):
 
 def fingerprint(mode):
     """What was really measured: a checkout's commit says nothing about executables that were built at another time."""
-    if mode.peer or not mode.available or not mode.prefix:
+    executable = mode.prefix[0] if mode.prefix else mode.executable
+    if mode.peer or not mode.available or not executable:
         return {}
-    directory = os.path.dirname(mode.prefix[0])
+    directory = os.path.dirname(executable)
     found = {}
-    for name in ("casemate", "casemate-runtime"):
+    for name in ("casemate", "casemate-runtime", "casemate-keeper"):
         path = os.path.join(directory, name)
         if os.path.exists(path):
             with open(path, "rb") as file:
@@ -112,12 +117,18 @@ def runsc_mode(platforms):
 
 def all_modes(executable, nopie, platforms, wanted):
     """All modes by name; those not in `wanted` are not probed."""
+    from . import storage  # its modes are built on ours
+
     makers = {
         "native": lambda: Mode("native", "native", []),
         "casemate": lambda: casemate_mode("casemate", "Casemate", executable, []),
         "trapped": lambda: casemate_mode("trapped", "Casemate, no patching", executable, ["--no-patching"]),
         "nopie": lambda: nopie_mode(nopie),
         "runsc": lambda: runsc_mode(platforms),
+        "local": lambda: storage.volume_mode("local", "Casemate volume, local", executable, "local"),
+        "bounded": lambda: storage.volume_mode("bounded", "Casemate volume, bounded", executable, "bounded"),
+        "gocryptfs": storage.gocryptfs_mode,
+        "dmcrypt": storage.dmcrypt_mode,
     }
     modes = {}
     for name, make in makers.items():

@@ -1,5 +1,6 @@
 """Tables for the terminal and for Markdown, made from the JSON document of a run."""
 
+from .modes import NAMES
 from .stats import figure
 
 SECTIONS = (
@@ -9,6 +10,7 @@ SECTIONS = (
     ("Computation", ("cpu.",)),
     ("Start", ("start.",)),
     ("Servers and databases", ("redis.", "memcached.", "nginx.", "pgbench.", "mariadb.", "sqlite.")),
+    ("Encrypted storage", ("storage.",)),
     ("Building software", ("make.",)),
     ("Memory", ("memory.",)),
 )
@@ -51,8 +53,7 @@ def provenance(document):
 
 
 def used_modes(rows):
-    names = ("native", "casemate", "trapped", "nopie", "runsc")
-    return [name for name in names if any("median" in row["modes"].get(name, {}) for row in rows)]
+    return [name for name in NAMES if any("median" in row["modes"].get(name, {}) for row in rows)]
 
 
 def table_rows(document):

@@ -73,6 +73,7 @@ class Session:
             failures = {name: self.modes[name].reason for name in load.modes if not self.modes[name].available}
             return self.rows(load, *self.measure_rounds(load, context, failures), context)
         finally:
+            context.exits.close()
             shutil.rmtree(directory, ignore_errors=True)
 
     def measure_rounds(self, load, context, failures):

@@ -66,26 +66,27 @@ static long select_rows(sqlite3_stmt* select, double end) {
 int main(int argc, char** argv) {
   char path[PATH_MAX];
   if (argc < 4) {
-    fprintf(stderr, "usage: %s commit|insert|select DIRECTORY SECONDS\n", argv[0]);
+    fprintf(stderr, "usage: %s commit|commit_wal|insert|select|select_mapped DIRECTORY SECONDS\n", argv[0]);
     return 2;
   }
   const double seconds = atof(argv[3]);
   snprintf(path, sizeof(path), "%s/load.db", argv[2]);
   check(sqlite3_open(path, &database), path);
-  execute("PRAGMA journal_mode=DELETE");
+  execute(strcmp(argv[1], "commit_wal") == 0 ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE");
   execute("PRAGMA synchronous=FULL");
   execute("CREATE TABLE record (key INTEGER PRIMARY KEY, text TEXT)");
   sqlite3_stmt* const insert = prepare("INSERT INTO record VALUES (?, ?)");
   sqlite3_stmt* const select = prepare("SELECT text FROM record WHERE key = ?");
   long operations = 0;
   double start = now_ns();
-  if (strcmp(argv[1], "commit") == 0) {
+  if (strncmp(argv[1], "commit", 6) == 0) {
     operations = commit(insert, start + seconds * 1e9);
   } else if (strcmp(argv[1], "insert") == 0) {
     operations = bulk(insert, start + seconds * 1e9);
   } else {
     bulk_insert(insert, 0, 100000);
     execute("PRAGMA cache_size=20");
+    if (strcmp(argv[1], "select_mapped") == 0) execute("PRAGMA mmap_size=1073741824");
     start = now_ns();
     operations = select_rows(select, start + seconds * 1e9);
   }

@@ -113,6 +113,13 @@ def prepare_mariadb(context):
         sysbench(context, port, "prepare")
 
 
+def sysbench_transactions(output):
+    found = re.search(r"transactions:\s+\d+\s+\(([0-9.]+) per sec", output)
+    if not found:
+        raise MeasurementFailed("sysbench printed no figure")
+    return float(found.group(1))
+
+
 def measure_mariadb(context, mode):
     data = own_copy(context, mode, "mariadb")
     port = free_port()
@@ -120,10 +127,7 @@ def measure_mariadb(context, mode):
         seconds = max(2, round(context.seconds(6)))
         sysbench(context, port, "run", "--time=1")
         output = sysbench(context, port, "run", f"--time={seconds}")
-    found = re.search(r"transactions:\s+\d+\s+\(([0-9.]+) per sec", output)
-    if not found:
-        raise MeasurementFailed("sysbench printed no figure")
-    return {"mariadb.read_write": float(found.group(1))}
+    return {"mariadb.read_write": sysbench_transactions(output)}
 
 
 LOADS = (
