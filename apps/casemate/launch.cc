@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "casemate/doctor/host.h"
+#include "casemate/las/evidence_request.h"
 
 namespace casemate::cli {
 namespace {
@@ -115,11 +116,11 @@ Result<void> place(const UniqueFd& source, int target) {
 }
 
 // The runtime knows its number from the launch state, so any free one will do.
-Result<int> place_shield(const UniqueFd& shield, int first) {
-  if (!shield.is_open()) return -1;
-  int placed = fcntl(shield.get(), F_DUPFD, first + kHandedDescriptors);
-  if (placed < 0) placed = fcntl(shield.get(), F_DUPFD, 3);
-  if (placed < 0) return own_failure("cannot place the file shield's socket for the runtime", errno);
+Result<int> place_anywhere(const UniqueFd& source, int first) {
+  if (!source.is_open()) return -1;
+  int placed = fcntl(source.get(), F_DUPFD, first + kHandedDescriptors);
+  if (placed < 0) placed = fcntl(source.get(), F_DUPFD, 3);
+  if (placed < 0) return own_failure("cannot place a descriptor for the runtime", errno);
   return placed;
 }
 
@@ -135,8 +136,15 @@ Result<int> hand_over(const RunProgram& request, const Program& program, const U
     if (!sources[i]->is_open()) continue;
     if (Result<void> placed = place(*sources[i], first + i); !placed.has_value()) return placed.error();
   }
-  const int shield_fd = CASEMATE_TRY(place_shield(shield, first));
-  Result<void> written = write_state(state, *describe(request, program, first, shield_fd));
+  const int shield_fd = CASEMATE_TRY(place_anywhere(shield, first));
+  const std::unique_ptr<runtime::LaunchState> description = describe(request, program, first, shield_fd);
+  if (request.evidence.has_value()) {
+    const UniqueFd evidence = CASEMATE_TRY(open_evidence(*request.evidence));
+    const int evidence_fd = CASEMATE_TRY(place_anywhere(evidence, first));
+    description->attest = CASEMATE_TRY(prepare_evidence(*request.evidence, evidence_fd));
+    description->flags |= runtime::kLaunchSealed;
+  }
+  Result<void> written = write_state(state, *description);
   if (!written.has_value()) return written.error();
   return first;
 }

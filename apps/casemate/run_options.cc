@@ -3,7 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "base/result.h"
 #include "casemate/program_search.h"
+#include "crypto/bytes.h"
+#include "protocol/las.h"
 
 namespace casemate::cli {
 namespace {
@@ -26,6 +29,10 @@ Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
   --trace-file FILE   write the trace to FILE instead of to standard error
   --no-patching       let every system call trap: slow, for diagnosis
   --quiet             no warnings about refused calls
+  --attest[=SOCKET]   prove which runtime starts: ask the attestation service there (`casemate las serve`), or one of
+                      this run's own, which is a simulation
+  --nonce HEX         for --attest: what makes the evidence fresh, 1 to 64 bytes from whoever will verify it
+  --evidence FILE     for --attest: where the evidence goes (`casemate quote verify`)
   --doctor            show what this host offers and what follows; with --json for machines
   --help, --version
 
@@ -41,7 +48,11 @@ struct Parsed {
   std::string trace;
   RunProgram run;
   bool doctor = false, json = false, no_patching = false, quiet = false;
+  std::string attest, nonce;  // attest: kOwnService or a socket
+  EvidenceRequest evidence;
 };
+
+constexpr const char* kOwnService = "own";
 
 void describe_run(CLI::App& run, Parsed& parsed) {
   run.prefix_command();
@@ -49,6 +60,10 @@ void describe_run(CLI::App& run, Parsed& parsed) {
   run.add_option("--trace-file", parsed.run.trace_file);
   run.add_flag("--no-patching", parsed.no_patching);
   run.add_flag("--quiet", parsed.quiet);
+  CLI::Option* attest = run.add_flag("--attest{own}", parsed.attest);
+  CLI::Option* nonce = run.add_option("--nonce", parsed.nonce)->needs(attest);
+  CLI::Option* evidence = run.add_option("--evidence", parsed.evidence.file)->needs(attest);
+  attest->needs(nonce)->needs(evidence);
   CLI::Option* doctor = run.add_flag("--doctor", parsed.doctor);
   run.add_flag("--json", parsed.json)->needs(doctor);
 }
@@ -72,6 +87,20 @@ void set_program_words(Parsed& parsed, std::vector<std::string> left_over, std::
   parsed.run.words.insert(parsed.run.words.end(), behind.begin(), behind.end());
 }
 
+// Nothing when the words of --attest make sense.
+std::optional<PrintAndExit> set_evidence(Parsed& parsed) {
+  if (parsed.attest.empty()) return std::nullopt;
+  const Result<crypto::Bytes> nonce = crypto::from_hex(parsed.nonce);
+  if (!nonce.has_value() || nonce.value().empty() || nonce.value().size() > protocol::kLasNonceCapacity) {
+    return mistake("--nonce takes 2 to 128 hexadecimal digits, two for each byte");
+  }
+  if (parsed.evidence.file.empty()) return mistake("--evidence takes the name of a file");
+  parsed.evidence.nonce = crypto::as_text(nonce.value());
+  if (parsed.attest != kOwnService) parsed.evidence.las = parsed.attest;
+  parsed.run.evidence = parsed.evidence;
+  return std::nullopt;
+}
+
 RunRequest judge(Parsed parsed, const std::vector<std::string>& left_over) {
   if (!left_over.empty() && left_over.front().starts_with('-')) return mistake("unknown option " + left_over.front());
   if (parsed.doctor) {
@@ -79,6 +108,7 @@ RunRequest judge(Parsed parsed, const std::vector<std::string>& left_over) {
     return ShowDoctor{parsed.json ? ReportForm::kJson : ReportForm::kTable};
   }
   if (parsed.run.words.empty()) return mistake("no program given");
+  if (std::optional<PrintAndExit> wrong = set_evidence(parsed); wrong.has_value()) return *wrong;
   const bool traced = !parsed.trace.empty() || !parsed.run.trace_file.empty();
   if (parsed.trace == "summary") {
     parsed.run.trace = runtime::TraceMode::kSummary;

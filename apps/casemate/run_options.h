@@ -1,6 +1,7 @@
 // The words behind `casemate run`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,11 +14,19 @@ enum class Noise { kNormal, kQuiet };
 enum class Patching { kOn, kOff };
 enum class ReportForm { kTable, kJson };
 
+// Evidence about the runtime, obtained before the program is mapped (docs/las.md).
+struct EvidenceRequest {
+  std::string las;    // socket of the attestation service; empty: one that serves this run only, as a simulation
+  std::string nonce;  // 1 to 64 bytes
+  std::string file;   // where the evidence goes
+};
+
 struct RunProgram {
   runtime::TraceMode trace = runtime::TraceMode::kOff;
   std::string trace_file;  // empty: standard error
   Patching patching = Patching::kOn;
   Noise noise = Noise::kNormal;
+  std::optional<EvidenceRequest> evidence;
   std::vector<std::string> words;  // the program and its arguments; never empty
 };
 

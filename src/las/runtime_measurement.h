@@ -1,0 +1,13 @@
+// The number that identifies a runtime executable: the one function of the LAS and of `casemate measure`.
+#pragma once
+
+#include "base/result.h"
+#include "crypto/bytes.h"
+#include "evidence/simulation.h"
+
+namespace casemate::las {
+
+// Errors: kFormat when `file` cannot be a runtime.
+Result<evidence::Digest32> measure_runtime(crypto::ByteView file);
+
+}  // namespace casemate::las
