@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Which suites `make test` runs, in order (cheap ones first), and how. Sourced by tools/run-tests, which builds first.
-default_suites=(static unit asan lint harness cli fuzz conformance apps)
+default_suites=(static unit asan lint harness cli fuzz conformance drills apps)
 
 # Seconds after which a suite counts as hanging.
 limit_of() {
