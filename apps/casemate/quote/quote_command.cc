@@ -1,0 +1,175 @@
+// `casemate quote`: show, verify and get hardware evidence.
+#include <cstdio>
+#include <ctime>
+
+#include "attest/dcap_verifier.h"
+#include "attest/hcl_binding.h"
+#include "attest/process_verifier.h"
+#include "casemate/quote/evidence_files.h"
+#include "casemate/quote/evidence_listing.h"
+#include "casemate/quote/quote_options.h"
+#include "casemate/quote/quote_report.h"
+#include "casemate/subcommands.h"
+#include "evidence/hcl_report.h"
+
+namespace casemate::cli {
+namespace {
+
+using attest::Moment;
+using attest::TrustAnchors;
+using attest::VerificationResult;
+using crypto::Bytes;
+using crypto::ByteView;
+
+constexpr int kAccepted = 0;
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "casemate quote: %s\n", error.message().c_str());
+  return kExitUsage;
+}
+
+int print(const std::string& text, int exit_code) {
+  std::fputs(text.c_str(), stdout);
+  return std::fflush(stdout) == 0 ? exit_code : kExitUsage;
+}
+
+VerificationResult unreadable(const std::string& why) {
+  VerificationResult result;
+  result.conclusion = attest::Conclusion::kParseError;
+  result.parse_error = why;
+  return result;
+}
+
+class Verifier {
+ public:
+  Verifier(const EvidenceCase& input, const VerifyQuote& request, const TrustAnchors& anchors, Moment now)
+      : input_(input), request_(request), anchors_(anchors), now_(now) {
+    if (input.dcap) prepared_ = attest::PreparedDcapCollateral::prepare(*input.dcap, anchors);
+  }
+
+  VerificationResult run() const {
+    VerificationResult result = verify(input_.evidence, input_.kind);
+    if (!input_.collateral_problem.empty() && result.conclusion != attest::Conclusion::kParseError) {
+      result.checks.fail("collateral: format", "a JSON object with its parts", input_.collateral_problem);
+      result.conclusion = attest::Conclusion::kInvalid;
+    }
+    return result;
+  }
+
+ private:
+  VerificationResult verify(ByteView bytes, EvidenceKind kind) const {
+    switch (kind) {
+      case EvidenceKind::kDcapQuote:
+        return attest::verify_dcap_quote(without_open_enclave_header(bytes), prepared_.get(), anchors_, now_);
+      case EvidenceKind::kSnpReport:
+        return attest::verify_snp_report(bytes, input_.snp, anchors_, now_);
+      case EvidenceKind::kProcessEvidence:
+        return attest::verify_process_evidence(bytes, request_.nonce ? &*request_.nonce : nullptr,
+                                               {prepared_.get(), input_.snp}, anchors_, now_);
+      case EvidenceKind::kHclReport:
+        return verify_hcl(bytes);
+      case EvidenceKind::kTdReport:
+      case EvidenceKind::kSgxReport:
+        return unreadable("a local report, which only the machine that made it can check; get a quote for it");
+      default:
+        return unreadable("neither a DCAP quote nor an SNP report nor process evidence");
+    }
+  }
+
+  // The wrapper's SNP report, and that it speaks for the runtime data around it.
+  VerificationResult verify_hcl(ByteView bytes) const {
+    const Result<evidence::HclReport> hcl = evidence::parse_hcl_report(bytes);
+    if (!hcl) return unreadable(hcl.error().message());
+    if (hcl.value().type != evidence::HclReportType::kSnp) {
+      return unreadable("an HCL report with a TDREPORT: verify the TD quote, with --hcl for this file");
+    }
+    VerificationResult result = attest::verify_snp_report(hcl.value().hardware_report, input_.snp, anchors_, now_);
+    attest::require_runtime_data(result, hcl.value());
+    return result;
+  }
+
+  const EvidenceCase& input_;
+  const VerifyQuote& request_;
+  const TrustAnchors& anchors_;
+  Moment now_;
+  std::shared_ptr<const attest::PreparedDcapCollateral> prepared_;
+};
+
+Result<EvidenceCase> read_input(const VerifyQuote& request) {
+  if (request.case_directory) return read_case(*request.case_directory);
+  EvidenceCase input;
+  input.evidence = CASEMATE_TRY(read_file(*request.file));
+  input.kind = kind_of_evidence(input.evidence);
+  for (const std::string& name : request.collateral_files) {
+    const Bytes content = CASEMATE_TRY(read_file(name));
+    if (Result<void> added = add_collateral(input, content, name); !added) return added.error();
+  }
+  return input;
+}
+
+// Binds a TD quote to the runtime data of --hcl.
+Result<void> check_hcl_file(const std::string& name, VerificationResult& result) {
+  const Bytes content = CASEMATE_TRY(read_file(name));
+  const evidence::HclReport hcl = CASEMATE_TRY(evidence::parse_hcl_report(content));
+  attest::require_runtime_data(result, hcl);
+  return {};
+}
+
+Result<int> verify(const VerifyQuote& request) {
+  EvidenceCase input = CASEMATE_TRY(read_input(request));
+  QuoteReport report;
+  if (request.root_file) {
+    const Bytes content = CASEMATE_TRY(read_file(*request.root_file));
+    input.root = CASEMATE_TRY(read_certificate(content));
+    report.trust_root = *request.root_file;
+  } else if (input.root) {
+    report.trust_root = "root.der of the case";
+  }
+  const TrustAnchors anchors = input.root ? attest::anchors_of_single_root(*input.root) : attest::vendor_anchors();
+  report.verified_at = request.now ? *request.now : input.now ? *input.now : static_cast<Moment>(std::time(nullptr));
+  report.result = Verifier(input, request, anchors, report.verified_at).run();
+  if (request.hcl_file) {
+    if (Result<void> checked = check_hcl_file(*request.hcl_file, report.result); !checked) return checked.error();
+  }
+  report.appraisal = attest::appraise(report.result, request.policy);
+  return print(request.form == OutputForm::kJson ? to_json(report) : to_table(report),
+               report.appraisal.is_accepted() ? kAccepted : kExitNo);
+}
+
+Result<int> show(const ShowQuote& request) {
+  const Bytes content = CASEMATE_TRY(read_file(request.file));
+  const Result<EvidenceListing> listing = list_evidence(content);
+  if (!listing) {
+    std::fprintf(stderr, "casemate quote: %s: %s\n", request.file.c_str(), listing.error().message().c_str());
+    return kExitNo;
+  }
+  const auto& [format, measurements] = listing.value();
+  return print(request.form == OutputForm::kJson ? measurements_to_json(format, measurements)
+                                                 : measurements_to_table(format, measurements),
+               kAccepted);
+}
+
+int finish(const Result<int>& outcome) { return outcome ? outcome.value() : complain(outcome.error()); }
+
+int execute(const ShowQuote& request) { return finish(show(request)); }
+int execute(const VerifyQuote& request) { return finish(verify(request)); }
+int execute(const GetQuote&) {
+  std::fputs(
+      "casemate quote get: not available: evidence is given by a local attestation service (LAS) to the runtime that "
+      "it "
+      "started, and to no other program\n",
+      stderr);
+  return kExitUsage;
+}
+int execute(const PrintText& request) {
+  std::fputs(request.text.c_str(), request.exit_code == 0 ? stdout : stderr);
+  return request.exit_code;
+}
+
+}  // namespace
+
+int quote_command(const std::vector<std::string>& words) {
+  return std::visit([](const auto& request) { return execute(request); }, parse_quote_words(words));
+}
+
+}  // namespace casemate::cli
