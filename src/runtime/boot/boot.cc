@@ -16,6 +16,7 @@
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/sud.h"
 #include "runtime/intercept/tracing.h"
+#include "runtime/shield/shield.h"
 #include "runtime/signal/signals.h"
 #include "runtime/task/tasks.h"
 
@@ -98,6 +99,7 @@ void fill_process(const InitialStack& stack) {
   g_process.trace_mode = g_state.trace_mode;
   g_process.first_pid = (g_state.flags & kLaunchFirst) != 0 ? host_call(SYS_getpid) : g_state.first_pid;
   g_process.launch_flags = g_state.flags;
+  g_process.shield_active = g_state.shield_fd >= 0;
   __builtin_memcpy(g_process.warned, g_state.warned, sizeof(g_process.warned));
   __builtin_memcpy(g_process.exec_path, g_state.exec_path, sizeof(g_process.exec_path));
   __builtin_memcpy(g_process.comm, g_state.comm, sizeof(g_process.comm));
@@ -113,9 +115,10 @@ Thread& first_thread(std::int32_t runtime_fd) {
   Thread* thread = thread_allocate();
   if (thread == nullptr) fail("no memory for the first thread's record", nullptr, kExitRuntimeFailure);
   DescriptorState initial{};
-  initial.runtime_fd = runtime_fd;
-  initial.trace_fd = g_state.trace_fd;
-  initial.summary_fd = -1;
+  initial.own[kRuntimeFd] = runtime_fd;
+  initial.own[kTraceFd] = g_state.trace_fd;
+  initial.own[kSummaryFd] = -1;
+  initial.own_count = kOwnWithoutShield;
   thread->descriptors = descriptors_create(initial);
   thread->tid = static_cast<std::int32_t>(host_call(SYS_gettid));
   host_call(SYS_fcntl, runtime_fd, F_SETFD, FD_CLOEXEC);
@@ -152,6 +155,11 @@ constinit Start g_start = {};
 void start_program(void*) {
   Thread& thread = *g_start.thread;
   tracing_boot(thread, (g_state.flags & kLaunchFirst) != 0 ? -1 : g_state.summary_fd);
+  if (g_process.shield_active) {
+    shield_boot(thread, g_state);
+    const bool first = (g_state.flags & kLaunchFirst) != 0;
+    if (first && g_state.program_fd < 0) shield_find_program(thread, g_state, g_start.stack.envp);
+  }
   const std::uint64_t entry = start_image(thread, g_state, g_start.stack);
   if (g_process.comm[0] != 0) host_call(SYS_prctl, 15, reinterpret_cast<long>(g_process.comm));
   thread.regs = Regs{};

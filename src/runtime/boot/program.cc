@@ -10,6 +10,7 @@
 #include "runtime/loader/script.h"
 #include "runtime/loader/stack.h"
 #include "runtime/memory/code_map.h"
+#include "runtime/shield/shield.h"
 #include "runtime/task/exec.h"
 
 namespace casemate::runtime {
@@ -43,7 +44,8 @@ void edit_auxiliary_vector(const InitialStack& stack, const LoadedProgram& loade
   set_auxiliary(stack, AT_EXECFN, reinterpret_cast<std::uint64_t>(g_process.exec_path));
 }
 
-void set_exe_path(int fd) {
+void set_exe_path(Thread& thread, int fd) {
+  if (g_process.shield_active && shield_path_of(thread, fd, g_process.exe_path, sizeof(g_process.exe_path))) return;
   Line link;
   link.text("/proc/self/fd/").number(fd);
   const long size = host_call(SYS_readlinkat, AT_FDCWD, reinterpret_cast<long>(link.c_str()),
@@ -98,7 +100,7 @@ std::uint64_t start_image(Thread& thread, const LaunchState& state, const Initia
     line.text("); check the first line of the script");
     fail(line.c_str(), nullptr, error == -2 ? kExitNotFound : kExitNotExecutable);
   }
-  set_exe_path(state.program_fd);
+  set_exe_path(thread, state.program_fd);
   const Randomization randomization = process_randomization();
   LoadedProgram loaded{};
   const LoadFailure failure = load_program({.fd = state.program_fd,

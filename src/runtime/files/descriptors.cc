@@ -4,13 +4,13 @@
 #include <linux/close_range.h>
 #include <sys/syscall.h>
 
-#include <initializer_list>
-#include <utility>
-
 #include "runtime/intercept/dispatch.h"
 #include "runtime/intercept/line.h"
 #include "runtime/intercept/process.h"
 #include "runtime/memory/guest.h"
+#include "runtime/shield/calls.h"
+#include "runtime/shield/channel.h"
+#include "runtime/shield/kinds.h"
 #include "runtime/task/tasks.h"
 
 namespace casemate::runtime {
@@ -19,7 +19,7 @@ namespace {
 inline constexpr long kEbadf = -9;
 inline constexpr std::int64_t kProcMagic = 0x9fa0;
 
-long move_descriptor(std::int32_t& fd) {
+long move_descriptor(std::atomic<std::int32_t>& fd) {
   const long moved = host_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, fd + 1);
   if (is_error(moved)) return moved;
   fd = static_cast<std::int32_t>(moved);
@@ -28,8 +28,9 @@ long move_descriptor(std::int32_t& fd) {
 
 long make_room(Thread& thread, std::int32_t wanted) {
   DescriptorState& state = *thread.descriptors;
-  for (std::int32_t* ours : {&state.runtime_fd, &state.trace_fd, &state.summary_fd}) {
-    if (*ours == wanted) return move_descriptor(*ours);
+  const std::uint32_t count = state.own_count;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (state.own[i] == wanted) return i < kFirstChannelFd ? move_descriptor(state.own[i]) : move_channel(state, i);
   }
   return 0;
 }
@@ -45,10 +46,24 @@ long duplicate_onto(Thread& thread, Regs& regs) {
   return result;
 }
 
-long close_span(std::uint64_t first, std::uint64_t last, std::uint64_t flags) {
+// Insertion sort: three entries, or a few more with a file shield.
+std::uint32_t sort_own(const DescriptorState& state, std::int64_t (&sorted)[kOwnCapacity]) {
+  const std::uint32_t count = state.own_count;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::uint32_t place = i;
+    const std::int64_t fd = state.own[i];
+    for (; place > 0 && sorted[place - 1] > fd; --place) sorted[place] = sorted[place - 1];
+    sorted[place] = fd;
+  }
+  return count;
+}
+
+long close_span(const Thread& thread, std::uint64_t first, std::uint64_t last, std::uint64_t flags) {
   if (first > last) return 0;
   const std::uint64_t arguments[6] = {first, last, flags, 0, 0, 0};
-  return pass_arguments(SYS_close_range, arguments);
+  const long result = pass_arguments(SYS_close_range, arguments);
+  if (g_process.shield_active && (flags & CLOSE_RANGE_CLOEXEC) == 0) kinds_closed(thread, first, last);
+  return result;
 }
 
 // Is `fd` a directory that lists this process's descriptors?
@@ -111,7 +126,11 @@ long hide_entries(const Thread& thread, std::uint64_t buffer, long size) {
 
 bool is_runtime_descriptor(const Thread& thread, std::int64_t fd) {
   const DescriptorState& state = *thread.descriptors;
-  return fd >= 0 && (fd == state.runtime_fd || fd == state.trace_fd || fd == state.summary_fd);
+  const std::uint32_t count = state.own_count.load(std::memory_order_relaxed);
+  for (std::uint32_t i = 0; fd >= 0 && i < count; ++i) {
+    if (fd == state.own[i].load(std::memory_order_relaxed)) return true;
+  }
+  return false;
 }
 
 namespace {
@@ -122,13 +141,42 @@ long unless_ours(Thread& thread, Regs& regs) {
 }
 }  // namespace
 
-long sys_close(Thread& thread, Regs& regs) { return unless_ours(thread, regs); }
-long sys_fstat(Thread& thread, Regs& regs) { return unless_ours(thread, regs); }
-long sys_fcntl(Thread& thread, Regs& regs) { return unless_ours(thread, regs); }
-long sys_dup(Thread& thread, Regs& regs) { return unless_ours(thread, regs); }
+long sys_close(Thread& thread, Regs& regs) {
+  if (!g_process.shield_active) return unless_ours(thread, regs);
+  const auto fd = static_cast<std::int32_t>(regs.rdi);
+  kind_changing(thread, fd);
+  const long result = unless_ours(thread, regs);
+  kind_changed(thread, fd);
+  return result;
+}
 
-long sys_dup2(Thread& thread, Regs& regs) { return duplicate_onto(thread, regs); }
-long sys_dup3(Thread& thread, Regs& regs) { return duplicate_onto(thread, regs); }
+long sys_fstat(Thread& thread, Regs& regs) {
+  return g_process.shield_active ? shield_fstat(thread, regs) : unless_ours(thread, regs);
+}
+
+long sys_fcntl(Thread& thread, Regs& regs) {
+  return g_process.shield_active ? shield_fcntl(thread, regs) : unless_ours(thread, regs);
+}
+
+long sys_dup(Thread& thread, Regs& regs) {
+  const long result = unless_ours(thread, regs);
+  if (g_process.shield_active && result >= 0) kind_changed(thread, result);
+  return result;
+}
+
+namespace {
+long duplicate(Thread& thread, Regs& regs) {
+  if (!g_process.shield_active || regs.rdi == regs.rsi) return duplicate_onto(thread, regs);
+  const auto wanted = static_cast<std::int32_t>(regs.rsi);
+  kind_changing(thread, wanted);
+  const long result = duplicate_onto(thread, regs);
+  kind_changed(thread, wanted);
+  return result;
+}
+}  // namespace
+
+long sys_dup2(Thread& thread, Regs& regs) { return duplicate(thread, regs); }
+long sys_dup3(Thread& thread, Regs& regs) { return duplicate(thread, regs); }
 
 long sys_close_range(Thread& thread, Regs& regs) {
   std::uint64_t first = static_cast<std::uint32_t>(regs.rdi);
@@ -148,23 +196,24 @@ long sys_close_range(Thread& thread, Regs& regs) {
     thread.descriptors = own;
     flags &= ~std::uint64_t{CLOSE_RANGE_UNSHARE};
   }
-  const DescriptorState& state = *thread.descriptors;
-  std::int64_t ours_sorted[3] = {state.runtime_fd, state.trace_fd, state.summary_fd};
-  if (ours_sorted[0] > ours_sorted[1]) std::swap(ours_sorted[0], ours_sorted[1]);
-  if (ours_sorted[1] > ours_sorted[2]) std::swap(ours_sorted[1], ours_sorted[2]);
-  if (ours_sorted[0] > ours_sorted[1]) std::swap(ours_sorted[0], ours_sorted[1]);
-  for (const std::int64_t ours : ours_sorted) {
+  std::int64_t ours_sorted[kOwnCapacity];
+  const std::uint32_t count = sort_own(*thread.descriptors, ours_sorted);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::int64_t ours = ours_sorted[i];
     if (ours < 0 || static_cast<std::uint64_t>(ours) < first || static_cast<std::uint64_t>(ours) > last) continue;
     if (ours > 0) {
-      const long error = close_span(first, static_cast<std::uint64_t>(ours) - 1, flags);
+      const long error = close_span(thread, first, static_cast<std::uint64_t>(ours) - 1, flags);
       if (error != 0) return error;
     }
     first = static_cast<std::uint64_t>(ours) + 1;
   }
-  return close_span(first, last, flags);
+  return close_span(thread, first, last, flags);
 }
 
 long sys_getdents64(Thread& thread, Regs& regs) {
+  if (g_process.shield_active && is_shielded(thread, static_cast<std::int32_t>(regs.rdi))) {
+    return shield_getdents64(thread, regs);
+  }
   for (;;) {
     const long size = pass_through(thread, regs);
     if (size <= 0 || !lists_descriptors(static_cast<std::int32_t>(regs.rdi))) return size;
@@ -173,6 +222,11 @@ long sys_getdents64(Thread& thread, Regs& regs) {
   }
 }
 
-long sys_getdents(Thread& thread, Regs& regs) { return pass_through(thread, regs); }
+long sys_getdents(Thread& thread, Regs& regs) {
+  if (g_process.shield_active && is_shielded(thread, static_cast<std::int32_t>(regs.rdi))) {
+    return shield_getdents(thread, regs);
+  }
+  return pass_through(thread, regs);
+}
 
 }  // namespace casemate::runtime

@@ -15,6 +15,7 @@
 #include "runtime/intercept/patch/patcher.h"
 #include "runtime/intercept/process.h"
 #include "runtime/memory/guest.h"
+#include "runtime/shield/calls.h"
 
 namespace casemate::runtime {
 namespace {
@@ -195,8 +196,12 @@ long open_view(View view, std::uint64_t flags) {
 
 namespace {
 
-// Calls whose path is argument `index`: the program's file stands for /proc/self/exe.
-long with_exe_path(Thread& thread, Regs& regs, unsigned index) {
+using Handler = long (*)(Thread& thread, Regs& regs);
+
+// Calls whose path is argument `index`: the program's file stands for /proc/self/exe. `shielded` serves runs with
+// volumes, and knows that link itself.
+long with_exe_path(Thread& thread, Regs& regs, unsigned index, Handler shielded) {
+  if (g_process.shield_active) return shielded(thread, regs);
   if (guest_view(guest(call_argument(regs, index))) != View::kExe) return pass_through(thread, regs);
   std::uint64_t arguments[6];
   for (unsigned i = 0; i < 6; ++i) arguments[i] = call_argument(regs, i);
@@ -227,28 +232,28 @@ long read_exe_link(std::uint64_t buffer, std::uint64_t capacity) {
   return error != 0 ? error : static_cast<long>(size);
 }
 
-long open_path(Thread& thread, Regs& regs, unsigned index, std::uint64_t flags) {
+long open_path(Thread& thread, Regs& regs, unsigned index, std::uint64_t flags, Handler shielded) {
   const View view = guest_view(guest(call_argument(regs, index)));
-  if (view == View::kNone) return pass_through(thread, regs);
+  if (view == View::kNone) return g_process.shield_active ? shielded(thread, regs) : pass_through(thread, regs);
   if (view == View::kRefused) return -13;
-  return view == View::kExe ? with_exe_path(thread, regs, index) : open_view(view, flags);
+  return view == View::kExe ? with_exe_path(thread, regs, index, shielded) : open_view(view, flags);
 }
 
 }  // namespace
 
-long sys_open(Thread& thread, Regs& regs) { return open_path(thread, regs, 0, regs.rsi); }
-long sys_creat(Thread& thread, Regs& regs) { return open_path(thread, regs, 0, 0); }
-long sys_openat(Thread& thread, Regs& regs) { return open_path(thread, regs, 1, regs.rdx); }
+long sys_open(Thread& thread, Regs& regs) { return open_path(thread, regs, 0, regs.rsi, &shield_open); }
+long sys_creat(Thread& thread, Regs& regs) { return open_path(thread, regs, 0, 0, &shield_creat); }
+long sys_openat(Thread& thread, Regs& regs) { return open_path(thread, regs, 1, regs.rdx, &shield_openat); }
 
 long sys_openat2(Thread& thread, Regs& regs) {
   std::uint64_t flags = 0;
   if (read_guest(flags, guest(regs.rdx)) != 0) return pass_through(thread, regs);
-  return open_path(thread, regs, 1, flags);
+  return open_path(thread, regs, 1, flags, &shield_openat2);
 }
 
 long sys_readlink(Thread& thread, Regs& regs) {
   if (guest_view(guest(regs.rdi)) == View::kExe) return read_exe_link(regs.rsi, regs.rdx);
-  return pass_through(thread, regs);
+  return g_process.shield_active ? shield_readlink(thread, regs) : pass_through(thread, regs);
 }
 
 long sys_readlinkat(Thread& thread, Regs& regs) {
@@ -258,14 +263,16 @@ long sys_readlinkat(Thread& thread, Regs& regs) {
     return read_exe_link(regs.rdx, regs.r10);
   }
   if (guest_view(guest(regs.rsi)) == View::kExe) return read_exe_link(regs.rdx, regs.r10);
-  return pass_through(thread, regs);
+  return g_process.shield_active ? shield_readlinkat(thread, regs) : pass_through(thread, regs);
 }
 
-long sys_stat(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 0); }
-long sys_lstat(Thread& thread, Regs& regs) { return pass_through(thread, regs); }
-long sys_access(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 0); }
-long sys_faccessat(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 1); }
-long sys_faccessat2(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 1); }
+long sys_stat(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 0, &shield_stat); }
+long sys_lstat(Thread& thread, Regs& regs) {
+  return g_process.shield_active ? shield_lstat(thread, regs) : pass_through(thread, regs);
+}
+long sys_access(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 0, &shield_access); }
+long sys_faccessat(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 1, &shield_faccessat); }
+long sys_faccessat2(Thread& thread, Regs& regs) { return with_exe_path(thread, regs, 1, &shield_faccessat2); }
 
 // The fstat of newer libcs: the descriptor itself, no path.
 static bool asks_for_ours(const Thread& thread, std::uint64_t fd, std::uint64_t flags) {
@@ -274,14 +281,14 @@ static bool asks_for_ours(const Thread& thread, std::uint64_t fd, std::uint64_t 
 
 long sys_newfstatat(Thread& thread, Regs& regs) {
   if (asks_for_ours(thread, regs.rdi, regs.r10)) return kEbadf;
-  if ((regs.r10 & AT_SYMLINK_NOFOLLOW) != 0) return pass_through(thread, regs);
-  return with_exe_path(thread, regs, 1);
+  if ((regs.r10 & AT_SYMLINK_NOFOLLOW) != 0 && !g_process.shield_active) return pass_through(thread, regs);
+  return with_exe_path(thread, regs, 1, &shield_newfstatat);
 }
 
 long sys_statx(Thread& thread, Regs& regs) {
   if (asks_for_ours(thread, regs.rdi, regs.rdx)) return kEbadf;
-  if ((regs.rdx & AT_SYMLINK_NOFOLLOW) != 0) return pass_through(thread, regs);
-  return with_exe_path(thread, regs, 1);
+  if ((regs.rdx & AT_SYMLINK_NOFOLLOW) != 0 && !g_process.shield_active) return pass_through(thread, regs);
+  return with_exe_path(thread, regs, 1, &shield_statx);
 }
 
 }  // namespace casemate::runtime

@@ -34,15 +34,19 @@ long serve(Thread& thread, Regs& regs) {
   const SyscallEntry& entry = syscall_entry(call_number(regs));
   if (g_process.trace_mode != TraceMode::kOff) [[unlikely]]
     return traced_call(thread, regs, entry);
-  return entry.handler(thread, regs);
+  return handler_of(entry)(thread, regs);
 }
 
 }  // namespace
 
+SyscallHandler handler_of(const SyscallEntry& entry) {
+  return entry.status == Status::kShielded && !g_process.shield_active ? &pass_through : entry.handler;
+}
+
 void fill_fast_calls() {
   if (g_process.trace_mode != TraceMode::kOff) return;
   for (std::uint64_t number = 0; number < kSyscallLimit; ++number) {
-    if (syscall_entry(number).status == Status::kPass) casemate_fast_calls[number] = 1;
+    if (handler_of(syscall_entry(number)) == &pass_through) casemate_fast_calls[number] = 1;
   }
 }
 

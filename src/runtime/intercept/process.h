@@ -10,12 +10,29 @@
 
 namespace casemate::runtime {
 
-// The runtime's own descriptors in one descriptor table (CLONE_FILES shares it). They live high and are invisible.
+// The runtime's own descriptors. The hello socket and the channels belong to the file shield (docs/runtime/files.md).
+enum OwnDescriptor : unsigned { kRuntimeFd, kTraceFd, kSummaryFd, kHelloFd, kFirstChannelFd };
+inline constexpr unsigned kChannelCapacity = 16;
+inline constexpr unsigned kOwnCapacity = kFirstChannelFd + kChannelCapacity;
+inline constexpr std::uint32_t kOwnWithoutShield = kHelloFd;
+
+// What the runtime knows of one descriptor table (CLONE_FILES shares it). Its own descriptors live high and are
+// invisible to the program.
 struct DescriptorState {
   std::atomic<std::uint32_t> references;
-  std::int32_t runtime_fd;  // the runtime's executable, for exec
-  std::int32_t trace_fd;    // -1: none
-  std::int32_t summary_fd;  // -1: none
+  std::atomic<std::uint32_t> own_count;         // entries of `own` that may be in use
+  std::atomic<std::int32_t> own[kOwnCapacity];  // -1: none
+
+  // File shield. A channel's word: kChannelFree or kChannelTaken; a stale one is a copy of the parent's.
+  std::atomic<std::uint32_t> channel_words[kChannelCapacity];
+  std::atomic<std::uint32_t> stale_channels;    // bit per channel
+  std::atomic<std::uint32_t> channel_releases;  // futex: changes whenever a channel becomes free
+  std::atomic<std::uint32_t> channel_waiters;
+  std::atomic<std::uint64_t>* kinds;  // per descriptor, what is known of it (shield/kinds.h); null: nothing
+
+  std::int32_t runtime_fd() const { return own[kRuntimeFd].load(std::memory_order_relaxed); }
+  std::int32_t trace_fd() const { return own[kTraceFd].load(std::memory_order_relaxed); }
+  std::int32_t summary_fd() const { return own[kSummaryFd].load(std::memory_order_relaxed); }
 };
 
 struct Process {
@@ -34,6 +51,7 @@ struct Process {
   std::uint64_t brk_start, brk_end;
   Lock fork_lock;
   bool has_fsgsbase;
+  bool shield_active;  // this run has volumes; never changes after the boot
   std::int64_t first_pid;
 };
 

@@ -64,8 +64,10 @@ Thread* thread_allocate() {
   if (thread == nullptr) thread = make_block();
   if (thread == nullptr) return nullptr;
   Thread* const next = thread->next;
+  RequestMemory* const request_memory = thread->request_memory;
   *thread = Thread{};
   thread->next = next;
+  thread->request_memory = request_memory;
   thread->gs_cookie = g_process.gs_cookie;
   thread->regs_end = reinterpret_cast<std::uint64_t>(&thread->regs) + sizeof(Regs);
   thread->altstack_flags = 2;  // SS_DISABLE

@@ -38,6 +38,8 @@ struct PendingSignal {
 
 struct SignalActions;
 struct DescriptorState;
+struct DirectoryState;
+struct RequestMemory;
 
 // Values of Thread::state. A number, because casemate_exit_thread and other threads access it atomically.
 inline constexpr std::uint32_t kThreadFree = 0, kThreadLive = 1;
@@ -63,6 +65,12 @@ struct alignas(64) Thread {
   SignalActions* actions;        // shared by CLONE_SIGHAND
   DescriptorState* descriptors;  // shared by CLONE_FILES
   Thread* next;                  // registry
+
+  // File shield; null and 0 without one.
+  DirectoryState* directories;    // shared by CLONE_FS
+  RequestMemory* request_memory;  // stays with the block
+  std::uint32_t shield_user, shield_group, shield_group_count;
+  std::uint32_t shield_credentials_known;
 
   std::uint64_t altstack_base, altstack_size;  // the program's sigaltstack, never the kernel's
   std::uint32_t altstack_flags;

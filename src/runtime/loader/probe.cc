@@ -10,6 +10,9 @@
 #include "runtime/engine/process/host_call.h"
 
 namespace casemate::runtime {
+
+constinit const FileAccess* g_file_access = nullptr;
+
 namespace {
 
 constexpr long kExecveCheck = 0x10000;     // AT_EXECVE_CHECK
@@ -137,6 +140,11 @@ ExecProbe probe_script(const ElfFile& file) {
 }  // namespace
 
 long open_executable(int directory_fd, const char* path, unsigned flags) {
+  if (g_file_access != nullptr) return g_file_access->open(directory_fd, path, flags);
+  return open_executable_of_kernel(directory_fd, path, flags);
+}
+
+long open_executable_of_kernel(int directory_fd, const char* path, unsigned flags) {
   struct stat status;
   const long found = stat_at(directory_fd, path, flags & (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW), status);
   if (is_error(found)) return found;
@@ -154,6 +162,10 @@ LoadFailure open_failure(long result, ImageRole role) {
 }
 
 LoadFailure check_executable(int fd, ImageRole role) {
+  if (g_file_access != nullptr) {
+    const long verdict = g_file_access->check(fd);
+    if (verdict != kCheckByKernel) return verdict == 0 ? LoadFailure{} : refused(verdict, role);
+  }
   struct stat status;
   if (const long result = stat_at(fd, "", AT_EMPTY_PATH, status); is_error(result)) return refused(result, role);
   if (!has_type(status, kRegular)) return failure_of(LoadError::kNotRegularFile, role);

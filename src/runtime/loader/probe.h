@@ -17,6 +17,16 @@
 
 namespace casemate::runtime {
 
+// Who opens program files: null, the kernel alone. Runs with volumes set it at boot (shield/shield.h).
+struct FileAccess {
+  // open_executable, below.
+  long (*open)(int directory_fd, const char* path, unsigned flags);
+  // May the caller execute the open file? 0, a negative errno, or kCheckByKernel.
+  long (*check)(int fd);
+};
+inline constexpr long kCheckByKernel = 1;
+extern const FileAccess* g_file_access;
+
 enum class ProbeKind : std::uint8_t { kFailed, kElf, kScript };
 
 struct ExecProbe {
@@ -40,6 +50,9 @@ struct ExecProbe {
 // ENOTDIR, ELOOP, EACCES (not a regular file, no search permission), ... Execute permission is probe_program's
 // business.
 [[nodiscard]] long open_executable(int directory_fd, const char* path, unsigned flags);
+
+// The same among the kernel's files only.
+[[nodiscard]] long open_executable_of_kernel(int directory_fd, const char* path, unsigned flags);
 
 // The reason for a failed open_executable.
 [[nodiscard]] LoadFailure open_failure(long result, ImageRole role);

@@ -10,6 +10,7 @@
 #include "runtime/intercept/process.h"
 #include "runtime/memory/code_map.h"
 #include "runtime/memory/guest.h"
+#include "runtime/shield/mappings.h"
 
 namespace casemate::runtime {
 namespace {
@@ -42,8 +43,16 @@ void note_mapping(std::uint64_t start, std::uint64_t size, const Regs& regs) {
 long sys_mmap(Thread& thread, Regs& regs) {
   const std::uint64_t size = round_up(regs.rsi);
   if ((regs.r10 & MAP_FIXED) != 0 && touches_runtime(regs.rdi, size)) return kEnomem;
+  PreparedMapping prepared{};
+  if (g_process.shield_active) {
+    if (const long error = prepare_mapping(thread, regs, prepared); error != 0) return error;
+  }
   const long result = pass_through(thread, regs);
   if (is_error(result) || result == kRestartCall) return result;
+  if (g_process.shield_active) {
+    if ((regs.r10 & MAP_FIXED) != 0) mappings_removed(regs.rdi, size);
+    finish_mapping(prepared, static_cast<std::uint64_t>(result), size);
+  }
   if ((regs.rdx & PROT_EXEC) != 0 || (regs.r10 & (MAP_FIXED | MAP_SHARED)) != 0) {
     note_mapping(static_cast<std::uint64_t>(result), size, regs);
   }
@@ -56,6 +65,7 @@ long sys_munmap(Thread& thread, Regs& regs) {
   // Before the kernel's unmapping, so that nobody patches what another thread maps there meanwhile.
   code_map_remove(regs.rdi, size);
   patcher_code_unmapped(regs.rdi, size);
+  if (g_process.shield_active) mappings_removed(regs.rdi, size);
   return pass_through(thread, regs);
 }
 
@@ -80,6 +90,7 @@ long sys_mremap(Thread& thread, Regs& regs) {
   if (code_map_find(regs.rdi).found) patcher_code_changed(regs.rdi, old_size);
   const long result = pass_through(thread, regs);
   if (!is_error(result) && result != kRestartCall) {
+    if (g_process.shield_active) mappings_moved(regs.rdi, old_size, static_cast<std::uint64_t>(result), new_size);
     code_map_move(regs.rdi, old_size, static_cast<std::uint64_t>(result), new_size);
     if (static_cast<std::uint64_t>(result) != regs.rdi) patcher_code_unmapped(regs.rdi, old_size);
   }

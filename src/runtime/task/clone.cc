@@ -10,6 +10,8 @@
 #include "runtime/intercept/table_pool.h"
 #include "runtime/intercept/tracing.h"
 #include "runtime/memory/guest.h"
+#include "runtime/shield/channel.h"
+#include "runtime/shield/shield.h"
 #include "runtime/signal/signals.h"
 #include "runtime/task/tasks.h"
 
@@ -59,7 +61,8 @@ Thread* prepare_child(Thread& parent, const Regs& regs, const CloneRequest& requ
   } else {
     child->descriptors = descriptors_create(*parent.descriptors);
   }
-  if (child->actions == nullptr || child->descriptors == nullptr) {
+  const bool shielded = !g_process.shield_active || shield_prepare_child(parent, *child, request.flags);
+  if (child->actions == nullptr || child->descriptors == nullptr || !shielded) {
     release_task(*child);
     thread_release(child);
     return nullptr;
@@ -101,6 +104,7 @@ void reset_after_copy(Thread& thread) {
   threads_after_fork(&thread);
   actions_after_fork(*thread.actions);
   g_descriptor_tables.keep_only(*thread.descriptors);
+  if (g_process.shield_active) shield_after_fork_in_child(thread);
   patcher_after_fork_in_child();
   thread.actions->lock.reset();
   g_process.brk_lock.reset();
@@ -111,6 +115,7 @@ long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& reques
   // With CLONE_VFORK this task waits until the child is gone, which may need other threads: nothing can be held
   // meanwhile. What another thread is in the middle of then, the child sees as if that thread had been killed there.
   const bool waits = (request.flags & CLONE_VFORK) != 0;
+  if (g_process.shield_active) shield_before_fork(thread, request.flags);
   if (!waits) lock_for_copy(thread);
   const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1], request.arguments[2],
                                      request.arguments[3], request.arguments[4], nullptr);
@@ -145,15 +150,18 @@ long clone_task(Thread& thread, Regs& regs, const CloneRequest& request) {
 DescriptorState* descriptors_create(const DescriptorState& copied_from) {
   DescriptorState* const state = g_descriptor_tables.claim();
   if (state == nullptr) return nullptr;
-  state->runtime_fd = copied_from.runtime_fd;
-  state->trace_fd = copied_from.trace_fd;
-  state->summary_fd = copied_from.summary_fd;
+  const std::uint32_t count = copied_from.own_count;
+  for (std::uint32_t i = 0; i < count; ++i) state->own[i] = copied_from.own[i].load();
+  state->own_count = count;
+  channels_after_copy(*state);
+  state->kinds = nullptr;
   return state;
 }
 
 void release_task(Thread& thread) {
   if (thread.actions != nullptr) actions_release(thread.actions);
   if (thread.descriptors != nullptr) thread.descriptors->references.fetch_sub(1);
+  if (g_process.shield_active) shield_release_task(thread);
 }
 
 long sys_fork(Thread& thread, Regs& regs) { return clone_task(thread, regs, {17, 0, SYS_clone, {17, 0, 0, 0, 0}}); }

@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <initializer_list>
-
 #include "runtime/boot/launch_state.h"
 #include "runtime/files/memory_file.h"
 #include "runtime/files/views.h"
@@ -23,6 +21,7 @@
 #include "runtime/loader/probe.h"
 #include "runtime/loader/script.h"
 #include "runtime/memory/guest.h"
+#include "runtime/shield/shield.h"
 #include "runtime/signal/signals.h"
 #include "runtime/task/tasks.h"
 
@@ -80,14 +79,22 @@ long open_program(int directory, const char* path, std::uint64_t flags) {
   return open_executable(directory, path, static_cast<unsigned>(flags));
 }
 
+long status_of_program(long fd, ProgramFileStatus& status) {
+  if (g_process.shield_active) return shield_program_status(fd, status);
+  struct stat kernel_status;
+  const long error = host_call(SYS_fstat, fd, reinterpret_cast<long>(&kernel_status));
+  if (error == 0) status = {kernel_status.st_mode, kernel_status.st_uid, kernel_status.st_gid};
+  return error;
+}
+
 // Gaining privileges through the file would give them to the runtime's image instead: refuse rather than run without.
 long check_set_id(long fd) {
-  struct stat status;
-  if (const long error = host_call(SYS_fstat, fd, reinterpret_cast<long>(&status)); error != 0) return error;
+  ProgramFileStatus status{};
+  if (const long error = status_of_program(fd, status); error != 0) return error;
   const auto user = static_cast<std::uint32_t>(host_call(SYS_geteuid));
   const auto group = static_cast<std::uint32_t>(host_call(SYS_getegid));
-  const bool sets_user = (status.st_mode & S_ISUID) != 0 && status.st_uid != user;
-  const bool sets_group = (status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0 && status.st_gid != group;
+  const bool sets_user = (status.mode & S_ISUID) != 0 && status.uid != user;
+  const bool sets_group = (status.mode & S_ISGID) != 0 && (status.mode & S_IXGRP) != 0 && status.gid != group;
   return sets_user || sets_group ? kEperm : 0;
 }
 
@@ -137,9 +144,9 @@ void set_comm(LaunchState& state) {
 
 // Two neighbouring descriptors, the runtime's image at the returned number and the state behind it, both inherited.
 long place_descriptors(const Thread& thread, long state_fd, long& placed_state) {
-  long low = thread.descriptors->runtime_fd & ~15;
+  long low = thread.descriptors->runtime_fd() & ~15;
   for (unsigned attempt = 0; attempt < 64; ++attempt) {
-    const long runtime = host_call(SYS_fcntl, thread.descriptors->runtime_fd, F_DUPFD, low);
+    const long runtime = host_call(SYS_fcntl, thread.descriptors->runtime_fd(), F_DUPFD, low);
     if (is_error(runtime)) {
       if (low == 3) return runtime;
       low = 3;  // RLIMIT_NOFILE is below our window now
@@ -159,28 +166,30 @@ void fill_state(const Thread& thread, LaunchState& state, long program_fd) {
   state.version = kLaunchVersion;
   state.program_fd = static_cast<std::int32_t>(program_fd);
   state.trace_mode = g_process.trace_mode;
-  state.trace_fd = thread.descriptors->trace_fd;
+  state.trace_fd = thread.descriptors->trace_fd();
   state.flags = g_process.launch_flags & ~kLaunchFirst;
   state.ignored_runtime_signals = static_cast<std::uint32_t>(signals_before_exec(const_cast<Thread&>(thread)));
   state.virtually_blocked = thread.virtually_blocked;
-  state.summary_fd = thread.descriptors->summary_fd;
+  state.summary_fd = thread.descriptors->summary_fd();
   state.first_pid = g_process.first_pid;
   state.diagnostics_fd = -1;
   state.shield_fd = -1;
+  if (g_process.shield_active) shield_fill_launch(thread, state);
   state.effective_group = static_cast<std::uint32_t>(host_call(SYS_getegid));
   __builtin_memcpy(state.warned, g_process.warned, sizeof(state.warned));
   set_comm(state);
 }
 
-void inherit_trace(const Thread& thread, long descriptor_flags) {
-  for (const std::int32_t fd : {thread.descriptors->trace_fd, thread.descriptors->summary_fd}) {
+void inherit_own(const Thread& thread, long descriptor_flags) {
+  for (unsigned i = kTraceFd; i <= kHelloFd; ++i) {
+    const std::int32_t fd = thread.descriptors->own[i];
     if (fd >= 0) host_call(SYS_fcntl, fd, F_SETFD, descriptor_flags);
   }
 }
 
 // The point of no return. Returns only on failure.
 long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint64_t argv, std::uint64_t envp) {
-  Descriptor program(host_call(SYS_fcntl, program_fd, F_DUPFD, thread.descriptors->runtime_fd & ~15));
+  Descriptor program(host_call(SYS_fcntl, program_fd, F_DUPFD, thread.descriptors->runtime_fd() & ~15));
   if (is_error(program.get())) program.reset(host_call(SYS_fcntl, program_fd, F_DUPFD, 3));
   if (is_error(program.get())) return program.get();
   fill_state(thread, memory.state, program.get());
@@ -192,12 +201,12 @@ long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint6
   const Descriptor runtime(place_descriptors(thread, state.get(), placed_state));
   if (is_error(runtime.get())) return runtime.get();
   const Descriptor placed(placed_state);
-  inherit_trace(thread, 0);
+  inherit_own(thread, 0);
   const std::uint64_t arguments[6] = {
       static_cast<std::uint64_t>(runtime.get()), reinterpret_cast<std::uint64_t>(""), argv, envp, AT_EMPTY_PATH, 0};
   trace_departure(thread);
   const long result = pass_arguments(SYS_execveat, arguments);
-  inherit_trace(thread, FD_CLOEXEC);
+  inherit_own(thread, FD_CLOEXEC);
   return result;
 }
 
@@ -291,7 +300,8 @@ long sys_execve(Thread& thread, Regs& regs) {
 
 long sys_execveat(Thread& thread, Regs& regs) {
   if ((regs.r8 & ~std::uint64_t{AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | kAtExecveCheck}) != 0) return -22;
-  if ((regs.r8 & kAtExecveCheck) != 0) return pass_through(thread, regs);
+  // The kernel would judge a shielded file by its memory file: as a kernel before 6.14, which has no such check.
+  if ((regs.r8 & kAtExecveCheck) != 0) return g_process.shield_active ? -22 : pass_through(thread, regs);
   return exec_at(thread, static_cast<int>(regs.rdi), guest(regs.rsi), regs.rdx, regs.r10, regs.r8);
 }
 

@@ -1,0 +1,144 @@
+#include "runtime/shield/pages.h"
+
+#include "runtime/engine/process/host_call.h"
+#include "runtime/shield/arena.h"
+#include "runtime/shield/channel.h"
+
+namespace casemate::runtime {
+namespace {
+
+using protocol::kPageAbsent;
+using protocol::kPageClean;
+using protocol::kPageDirty;
+using protocol::Operation;
+using protocol::PopulatePurpose;
+
+inline constexpr long kEio = -5;
+inline constexpr unsigned kAttempts = 64;  // until a race with evictions counts as a defect
+
+struct PageRange {
+  std::uint64_t first, end;
+  bool empty() const { return first >= end; }
+};
+
+std::uint8_t load_state(const std::uint8_t* state) { return __atomic_load_n(state, __ATOMIC_ACQUIRE); }
+
+bool change_state(std::uint8_t* state, std::uint8_t from, std::uint8_t to) {
+  return __atomic_compare_exchange_n(state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+// The smallest range that holds all pages of `pages` that the volume has and the cache does not.
+PageRange find_absent(const SlotView& view, PageRange pages) {
+  if (pages.end > view.backed_pages) pages.end = view.backed_pages;
+  const auto absent = [&](std::uint64_t page) {
+    const std::uint8_t* const state = page_state(view, page);
+    return state == nullptr || load_state(state) == kPageAbsent;
+  };
+  while (!pages.empty() && !absent(pages.first)) ++pages.first;
+  while (!pages.empty() && !absent(pages.end - 1)) --pages.end;
+  return pages;
+}
+
+long ask_populate(Thread& thread, std::uint32_t slot, PageRange pages, PopulatePurpose purpose) {
+  const long result = slot_request(thread, Operation::kPopulate, slot, pages.first, pages.end - pages.first,
+                                   static_cast<std::uint64_t>(purpose));
+  return is_error(result) ? result : 0;
+}
+
+long ask(Thread& thread, Operation operation, std::uint32_t slot, std::uint64_t pages) {
+  const long result = slot_request(thread, operation, slot, pages);
+  return is_error(result) ? result : 0;
+}
+
+enum class Marked : std::uint8_t { kAll, kAgain, kNeedsSpace };
+
+// Marks one page that will be written.
+Marked mark_page(const SlotView& view, std::uint64_t page) {
+  std::uint8_t* const state = page_state(view, page);
+  if (state == nullptr) return Marked::kAgain;
+  for (;;) {
+    const std::uint8_t seen = load_state(state);
+    if (seen == kPageDirty) return Marked::kAll;
+    if (seen == kPageAbsent) {
+      if (page < view.backed_pages) return Marked::kAgain;  // evicted meanwhile
+      if (!take_space(1)) return Marked::kNeedsSpace;
+    }
+    if (change_state(state, seen, kPageDirty)) return Marked::kAll;
+  }
+}
+
+// One pass of mark_before_write: 0 done, 1 once more, or a negative errno.
+long mark_pass(Thread& thread, std::uint32_t slot, PageRange pages) {
+  SlotView view;
+  if (!view_slot(slot, view)) return kEio;
+  if (pages.end > view.states_count) {
+    const long error = ask(thread, Operation::kGrowStates, slot, pages.end);
+    return error != 0 ? error : 1;
+  }
+  if (const PageRange absent = find_absent(view, pages); !absent.empty()) {
+    const long error = ask_populate(thread, slot, absent, PopulatePurpose::kWrite);
+    return error != 0 ? error : 1;
+  }
+  for (std::uint64_t page = pages.first; page < pages.end; ++page) {
+    const Marked marked = mark_page(view, page);
+    if (marked == Marked::kAgain) return 1;
+    if (marked == Marked::kNeedsSpace) {
+      const long error = ask(thread, Operation::kReserve, slot, pages.end - page);
+      return error != 0 ? error : 1;
+    }
+  }
+  note_activity(slot);
+  return view_is_current(slot, view) ? 0 : 1;
+}
+
+}  // namespace
+
+std::uint64_t evictions_of(std::uint32_t slot) { return slot_at(slot).eviction_count.load(std::memory_order_seq_cst); }
+
+long populate_absent(Thread& thread, std::uint32_t slot, ByteRange range, PopulatePurpose purpose) {
+  SlotView view;
+  if (!view_slot(slot, view)) return kEio;
+  const PageRange absent = find_absent(view, {range.first_page(), range.end_page()});
+  return absent.empty() ? 0 : ask_populate(thread, slot, absent, purpose);
+}
+
+long populate_pinned(Thread& thread, std::uint32_t slot, ByteRange range, PopulatePurpose purpose) {
+  PageRange pages{range.first_page(), range.end_page()};
+  SlotView view;
+  if (!view_slot(slot, view)) return kEio;
+  const bool pinned = (slot_at(slot).flags & protocol::kSlotPinned) != 0;
+  if (pinned && purpose != PopulatePurpose::kMapWritable && find_absent(view, pages).empty()) return 0;
+  return ask_populate(thread, slot, pages, purpose);
+}
+
+long mark_before_write(Thread& thread, std::uint32_t slot, ByteRange range) {
+  const PageRange pages{range.first_page(), range.end_page()};
+  if (range.size == 0) return 0;
+  for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+    const long outcome = mark_pass(thread, slot, pages);
+    if (outcome <= 0) return outcome;
+  }
+  return kEio;
+}
+
+void mark_after_write(Thread& thread, std::uint32_t slot, ByteRange range) {
+  if (range.size == 0) return;
+  for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+    SlotView view;
+    if (!view_slot(slot, view)) return;
+    if (range.end_page() > view.states_count) {
+      if (ask(thread, Operation::kGrowStates, slot, range.end_page()) != 0) return;
+      continue;
+    }
+    for (std::uint64_t page = range.first_page(); page < range.end_page(); ++page) {
+      std::uint8_t* const state = page_state(view, page);
+      if (state == nullptr) break;
+      std::uint8_t seen = load_state(state);
+      while (seen != kPageDirty && !change_state(state, seen, kPageDirty)) seen = load_state(state);
+    }
+    note_activity(slot);
+    if (view_is_current(slot, view)) return;
+  }
+}
+
+}  // namespace casemate::runtime
