@@ -1,12 +1,14 @@
 // The encrypted volume: a POSIX file system inside one byte store, confidential, authentic and fresh as a whole, that
 // loses nothing synced. docs/formats/volume.md is the format; design and proofs: src/volume/README.md.
 //
-// Threads: every function may be called from any thread; the engine locks inside. sync() from several threads shares one
-// record and one flush (group commit); other calls go on while a flush is under way. Functions may block on the store.
+// Threads: every function may be called from any thread; the engine locks inside. sync() from several threads shares
+// one record and one flush (group commit); other calls go on while a flush is under way. Functions may block on the
+// store.
 //
 // Errors carry an errno in system_code(), as the matching system call would give it, and a message for the owner:
-// ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EXDEV, EMLINK, ENAMETOOLONG, EINVAL, ENODATA, ERANGE, EFBIG, ENOSPC, EROFS;
-// EIO with category kFormat when bytes of the store do not verify (never data that failed to verify, never a crash).
+// ENOENT, EEXIST, ENOTDIR, EISDIR, ENOTEMPTY, EXDEV, EMLINK, ENAMETOOLONG, EINVAL, ENODATA, ERANGE, EFBIG, ENOSPC,
+// EROFS; EIO with category kFormat when bytes of the store do not verify (never data that failed to verify, never a
+// crash).
 //
 // Permissions are not checked here: owner, group and mode are data. Names are any bytes but '/' and NUL, at most 255.
 #pragma once
@@ -89,6 +91,8 @@ struct MountOptions {
   Access access = Access::kReadWrite;
   // Absent: freshness cannot be checked (the caller says so loudly).
   Anchor* anchor = nullptr;
+  // Bound of the cache of metadata nodes, bytes. Changed nodes stay above it until the next checkpoint.
+  std::size_t metadata_cache_size = std::size_t{32} << 20;
   // Called for things the owner should know: "recovered 3 records after a crash". Never with secrets.
   std::function<void(std::string_view)> notice;
 };
@@ -128,8 +132,8 @@ class Volume {
   // A regular file without a name (O_TMPFILE). An orphan until link() names it.
   virtual Result<Attributes> create_orphan(const NodeSpecification&) = 0;
   virtual Result<void> link(InodeNumber inode, InodeNumber directory, std::string_view name) = 0;
-  // Removes a name that is not a directory. Returns the attributes afterwards; with link_count 0 the inode is an orphan:
-  // it lives until release_orphan() or the next mount.
+  // Removes a name that is not a directory. Returns the attributes afterwards; with link_count 0 the inode is an
+  // orphan: it lives until release_orphan() or the next mount.
   virtual Result<Attributes> unlink(InodeNumber directory, std::string_view name) = 0;
   // The directory becomes an orphan as well (somebody may stand in it).
   virtual Result<Attributes> remove_directory(InodeNumber directory, std::string_view name) = 0;
@@ -160,8 +164,8 @@ class Volume {
   // --- contents of regular files. Nothing is cached here: the caller has the page cache.
   // Returns how much was read: less than out.size() only at the end of file. Holes read as zeros.
   virtual Result<std::size_t> read(InodeNumber inode, std::uint64_t offset, std::span<std::byte> out) = 0;
-  // Extends the file as needed. Data is sealed now, durable after sync(). Whole aligned pages avoid a read. `modify_time`
-  // is set to now. The data belongs to the next sync(), atomically with everything else staged before it.
+  // Extends the file as needed. Data is sealed now, durable after sync(). Whole aligned pages avoid a read.
+  // `modify_time` is set to now. The data belongs to the next sync(), atomically with everything else staged before it.
   virtual Result<void> write(InodeNumber inode, std::uint64_t offset, std::span<const std::byte> data) = 0;
   virtual Result<void> punch_hole(InodeNumber inode, std::uint64_t offset, std::uint64_t size) = 0;
   // Reserves space so that later writes into the range cannot fail for lack of it.
@@ -177,7 +181,8 @@ class Volume {
   virtual Result<Position> sync() = 0;
   // The newest durable position.
   virtual Position position() const = 0;
-  // Tells how far the anchor has got (bounded freshness): records behind it are never recycled. Without an anchor: no-op.
+  // Tells how far the anchor has got (bounded freshness): records behind it are never recycled. Without an anchor:
+  // no-op.
   virtual void acknowledge(const Position& position) = 0;
   // Folds the journal into the tree, off the path of sync(). The engine asks by wants_checkpoint().
   virtual Result<void> checkpoint() = 0;
@@ -199,7 +204,7 @@ class Volume {
 };
 
 // Writes a copy of a volume under another key: contents, names, attributes, everything; a new volume id and chain.
-Result<void> rekey(Volume& from, ByteStore& to, const Clock& clock, const VolumeKey& new_key, const CreateOptions& options,
-                   const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+Result<void> rekey(Volume& from, ByteStore& to, const Clock& clock, const VolumeKey& new_key,
+                   const CreateOptions& options, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
 }  // namespace casemate::volume
