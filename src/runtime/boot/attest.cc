@@ -61,7 +61,8 @@ constexpr const char* kReasons[] = {
     "the attestation service may not look at it",
     "it was too slow",
     "only root and the service's own user may ask that",
-    "its image was replaced meanwhile"};
+    "its image was replaced meanwhile",
+    "its addresses are not randomized; start it without `setarch -R`, with kernel.randomize_va_space=2"};
 
 template <std::size_t kCount>
 const char* text_of(const char* const (&table)[kCount], std::uint32_t number) {

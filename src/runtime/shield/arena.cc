@@ -120,10 +120,11 @@ void note_activity(std::uint32_t slot) {
 }
 
 bool take_space(std::uint64_t count) {
-  auto* const space = reinterpret_cast<std::uint64_t*>(g_states + protocol::kSpaceOffset);
-  std::uint64_t left = __atomic_load_n(space, __ATOMIC_RELAXED);
-  while (left >= count) {
-    if (__atomic_compare_exchange_n(space, &left, left - count, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return true;
+  auto* const space = reinterpret_cast<std::int64_t*>(g_states + protocol::kSpaceOffset);
+  const auto wanted = static_cast<std::int64_t>(count);
+  std::int64_t left = __atomic_load_n(space, __ATOMIC_RELAXED);
+  while (left >= wanted) {
+    if (__atomic_compare_exchange_n(space, &left, left - wanted, true, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) return true;
   }
   return false;
 }

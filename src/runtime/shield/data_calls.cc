@@ -120,15 +120,16 @@ long reopen_for_writing(std::int32_t fd) {
 // Until the data lies in pages that were there all the time.
 void settle_write(const Transfer& transfer, std::uint64_t position, long count, std::uint64_t evictions) {
   const ByteRange range{position, static_cast<std::uint64_t>(count)};
-  mark_after_write(transfer.thread, transfer.slot, range);
-  if (evictions_of(transfer.slot) == evictions) return;
+  Kept kept = mark_after_write(transfer.thread, transfer.slot, range);
+  if (kept == Kept::kAll && evictions_of(transfer.slot) == evictions) return;
   const long fd = reopen_for_writing(transfer.fd);
   if (is_error(fd)) return;
-  for (unsigned attempt = 0; attempt < kAttempts && evictions_of(transfer.slot) != evictions; ++attempt) {
+  for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+    if (kept == Kept::kAll && evictions_of(transfer.slot) == evictions) break;
     evictions = evictions_of(transfer.slot);
     if (mark_before_write(transfer.thread, transfer.slot, range) != 0) break;
     repeat_at(transfer, Direction::kWrite, fd, position, range.size);
-    mark_after_write(transfer.thread, transfer.slot, range);
+    kept = mark_after_write(transfer.thread, transfer.slot, range);
   }
   host_call(SYS_close, fd);
 }

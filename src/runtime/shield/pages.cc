@@ -8,6 +8,7 @@ namespace casemate::runtime {
 namespace {
 
 using protocol::kPageAbsent;
+using protocol::kPageBusy;
 using protocol::kPageClean;
 using protocol::kPageDirty;
 using protocol::Operation;
@@ -32,7 +33,9 @@ PageRange find_absent(const SlotView& view, PageRange pages) {
   if (pages.end > view.backed_pages) pages.end = view.backed_pages;
   const auto absent = [&](std::uint64_t page) {
     const std::uint8_t* const state = page_state(view, page);
-    return state == nullptr || load_state(state) == kPageAbsent;
+    if (state == nullptr) return true;
+    const std::uint8_t seen = load_state(state);
+    return seen == kPageAbsent || seen == kPageBusy;
   };
   while (!pages.empty() && !absent(pages.first)) ++pages.first;
   while (!pages.empty() && !absent(pages.end - 1)) --pages.end;
@@ -59,6 +62,7 @@ Marked mark_page(const SlotView& view, std::uint64_t page) {
   for (;;) {
     const std::uint8_t seen = load_state(state);
     if (seen == kPageDirty) return Marked::kAll;
+    if (seen == kPageBusy) return Marked::kAgain;
     if (seen == kPageAbsent) {
       if (page < view.backed_pages) return Marked::kAgain;  // evicted meanwhile
       if (!take_space(1)) return Marked::kNeedsSpace;
@@ -81,7 +85,11 @@ long mark_pass(Thread& thread, std::uint32_t slot, PageRange pages) {
   }
   for (std::uint64_t page = pages.first; page < pages.end; ++page) {
     const Marked marked = mark_page(view, page);
-    if (marked == Marked::kAgain) return 1;
+    if (marked == Marked::kAgain) {
+      // Also for a page that the volume does not have: the keeper answers when it has finished with it.
+      const long error = ask_populate(thread, slot, {page, page + 1}, PopulatePurpose::kWrite);
+      return error != 0 ? error : 1;
+    }
     if (marked == Marked::kNeedsSpace) {
       const long error = ask(thread, Operation::kReserve, slot, pages.end - page);
       return error != 0 ? error : 1;
@@ -89,6 +97,25 @@ long mark_pass(Thread& thread, std::uint32_t slot, PageRange pages) {
   }
   note_activity(slot);
   return view_is_current(slot, view) ? 0 : 1;
+}
+
+// The second mark. What the keeper holds, or has dropped, is not there to be marked.
+Kept mark_written(const SlotView& view, PageRange pages) {
+  Kept kept = Kept::kAll;
+  for (std::uint64_t page = pages.first; page < pages.end; ++page) {
+    std::uint8_t* const state = page_state(view, page);
+    if (state == nullptr) return Kept::kLost;
+    for (;;) {
+      const std::uint8_t seen = load_state(state);
+      if (seen == kPageDirty) break;
+      if (seen == kPageBusy || (seen == kPageAbsent && page < view.backed_pages)) {
+        kept = Kept::kLost;
+        break;
+      }
+      if (change_state(state, seen, kPageDirty)) break;
+    }
+  }
+  return kept;
 }
 
 }  // namespace
@@ -121,24 +148,20 @@ long mark_before_write(Thread& thread, std::uint32_t slot, ByteRange range) {
   return kEio;
 }
 
-void mark_after_write(Thread& thread, std::uint32_t slot, ByteRange range) {
-  if (range.size == 0) return;
+Kept mark_after_write(Thread& thread, std::uint32_t slot, ByteRange range) {
+  if (range.size == 0) return Kept::kAll;
   for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
     SlotView view;
-    if (!view_slot(slot, view)) return;
+    if (!view_slot(slot, view)) break;
     if (range.end_page() > view.states_count) {
-      if (ask(thread, Operation::kGrowStates, slot, range.end_page()) != 0) return;
+      if (ask(thread, Operation::kGrowStates, slot, range.end_page()) != 0) break;
       continue;
     }
-    for (std::uint64_t page = range.first_page(); page < range.end_page(); ++page) {
-      std::uint8_t* const state = page_state(view, page);
-      if (state == nullptr) break;
-      std::uint8_t seen = load_state(state);
-      while (seen != kPageDirty && !change_state(state, seen, kPageDirty)) seen = load_state(state);
-    }
+    const Kept kept = mark_written(view, {range.first_page(), range.end_page()});
     note_activity(slot);
-    if (view_is_current(slot, view)) return;
+    if (view_is_current(slot, view)) return kept;
   }
+  return Kept::kLost;
 }
 
 }  // namespace casemate::runtime

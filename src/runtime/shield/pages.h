@@ -28,7 +28,8 @@ long populate_pinned(Thread& thread, std::uint32_t slot, ByteRange range, protoc
 
 // Before a write: partly written pages are there, every page is marked, space is reserved. 0 or a negative errno.
 long mark_before_write(Thread& thread, std::uint32_t slot, ByteRange range);
-// After it, for what was really written.
-void mark_after_write(Thread& thread, std::uint32_t slot, ByteRange range);
+// After it, for what was really written. kLost: a page was not there meanwhile, so the write must be repeated.
+enum class Kept : std::uint8_t { kAll, kLost };
+Kept mark_after_write(Thread& thread, std::uint32_t slot, ByteRange range);
 
 }  // namespace casemate::runtime
