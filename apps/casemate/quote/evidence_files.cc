@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -20,7 +21,6 @@ using attest::Moment;
 using crypto::Bytes;
 using crypto::ByteView;
 
-constexpr std::size_t kMaximumFileSize = std::size_t{4} << 20;
 constexpr std::size_t kOpenEnclaveHeaderSize = 16;
 
 bool exists(const std::string& path) {
@@ -125,14 +125,18 @@ EvidenceKind kind_of_evidence(ByteView bytes) {
   }
 }
 
-Result<Bytes> read_file(const std::string& path) {
+Result<Bytes> read_file(const std::string& path, std::size_t maximum_size) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return Error::from_errno("cannot open " + path, errno);
-  Bytes content(kMaximumFileSize + 1);
-  file.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
-  if (file.bad() || (file.gcount() == 0 && !file.eof())) return Error::from_errno("cannot read " + path, EIO);
-  content.resize(static_cast<std::size_t>(file.gcount()));
-  if (content.size() > kMaximumFileSize) return Error(ErrorCategory::kExhausted, path + " is larger than 4 MiB");
+  Bytes content;
+  std::array<char, 65536> piece{};
+  while (file.read(piece.data(), piece.size()) || file.gcount() > 0) {
+    crypto::append(content, std::as_bytes(std::span(piece.data(), static_cast<std::size_t>(file.gcount()))));
+    if (content.size() > maximum_size) {
+      return Error(ErrorCategory::kExhausted, path + " is larger than " + std::to_string(maximum_size >> 20) + " MiB");
+    }
+  }
+  if (!file.eof()) return Error::from_errno("cannot read " + path, EIO);
   return content;
 }
 

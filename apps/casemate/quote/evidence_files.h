@@ -30,8 +30,9 @@ EvidenceKind kind_of_evidence(crypto::ByteView bytes);
 // The evidence inside of Open Enclave's 16-byte header, or the bytes as they are.
 crypto::ByteView without_open_enclave_header(crypto::ByteView bytes);
 
-// At most 4 MiB. Errors: kSystem, kExhausted.
-Result<crypto::Bytes> read_file(const std::string& path);
+inline constexpr std::size_t kMaximumEvidenceFileSize = std::size_t{4} << 20;
+// Errors: kSystem, kExhausted for larger files.
+Result<crypto::Bytes> read_file(const std::string& path, std::size_t maximum_size = kMaximumEvidenceFileSize);
 
 struct EvidenceCase {
   crypto::Bytes evidence;
