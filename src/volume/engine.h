@@ -235,6 +235,8 @@ class Engine final : public Volume {
   Result<void> open_slots(InodeNumber inode, std::uint64_t first_page, const std::vector<PageSlot>& slots,
                           std::span<std::byte> out) const;
   Result<void> read_pages(InodeNumber inode, std::uint64_t first_page, std::span<std::byte> out);
+  Result<void> fill_edges(InodeNumber inode, std::uint64_t offset, std::span<const std::byte> data, std::uint64_t size,
+                          std::span<std::byte> pages);
   Result<void> write_locked(InodeNumber inode, std::uint64_t offset, std::span<const std::byte> data);
   Result<void> zero_within(InodeNumber inode, std::uint64_t offset, std::uint64_t end);
   Result<Attributes> resize_file(InodeNumber inode, const AttributeChange& change_wanted);
@@ -260,6 +262,17 @@ class Engine final : public Volume {
   Result<void> flip(const Superblock& superblock);
   Result<void> check_slots();
   void finish_checkpoint(const CheckpointPlan& plan);
+
+  // --- offline work
+  struct Timestamps {
+    Timestamp modify_time, change_time;
+  };
+  Result<void> verify_data(InodeNumber inode, const std::function<void(std::size_t, const Error*)>& visit);
+  Result<std::vector<InodeNumber>> all_files();
+  Result<std::uint64_t> move_data_below(InodeNumber inode, Unit bound);
+  Result<Timestamps> times_of(InodeNumber inode);
+  Result<void> restore_times(InodeNumber inode, const Timestamps& times);
+  Result<std::uint64_t> cut_store();
 
   ByteStore& store_;
   const Clock& clock_;

@@ -242,7 +242,20 @@ Result<void> Engine::write_pages(InodeNumber inode, std::uint64_t first_page, st
   return done;
 }
 
-// Requires: the inode's lock. Pages at the edges keep what the data does not cover.
+// The pages that `data` touches: its own bytes, and at the edges what stands there already. Behind the end of file
+// there are zeros only, so nothing need be read there.
+Result<void> Engine::fill_edges(InodeNumber inode, std::uint64_t offset, std::span<const std::byte> data,
+                                std::uint64_t size, std::span<std::byte> pages) {
+  const std::uint64_t first = page_of(offset), last = page_of(offset + data.size() - 1), end = offset + data.size();
+  const bool covers_head = offset % kPageSize == 0 && (end >= (first + 1) * kPageSize || end >= size);
+  if (!covers_head && first * kPageSize < size) VOLUME_CHECK(read_pages(inode, first, pages.first(kPageSize)));
+  const bool covers_tail = end % kPageSize == 0 || end >= size;
+  if (last != first && !covers_tail) VOLUME_CHECK(read_pages(inode, last, pages.last(kPageSize)));
+  std::memcpy(&pages[offset % kPageSize], data.data(), data.size());
+  return {};
+}
+
+// Requires: the inode's lock. Up to kBatchPages are one change, so a crash finds all of them or none.
 Result<void> Engine::write_locked(InodeNumber inode, std::uint64_t offset, std::span<const std::byte> data) {
   std::uint64_t size = 0;
   {
@@ -250,25 +263,19 @@ Result<void> Engine::write_locked(InodeNumber inode, std::uint64_t offset, std::
     VOLUME_CHECK(writable());
     size = CASEMATE_TRY(load_file(inode)).attributes.size;
   }
-  Bytes edge;
+  Bytes assembled;
   while (!data.empty()) {
-    const std::uint64_t page = page_of(offset), skip = offset % kPageSize;
-    if (skip == 0 && data.size() >= kPageSize) {
-      const std::size_t whole = std::min(data.size() / kPageSize, kBatchPages) * kPageSize;
-      VOLUME_CHECK(write_pages(inode, page, data.first(whole), offset + whole));
-      data = data.subspan(whole);
-      offset += whole;
-    } else {
-      const std::size_t part = std::min<std::size_t>(data.size(), kPageSize - skip);
-      edge.assign(kPageSize, std::byte{0});
-      // Behind the end of file there are zeros only.
-      const bool covers_all = skip == 0 && offset + part >= size;
-      if (page * kPageSize < size && !covers_all) VOLUME_CHECK(read_pages(inode, page, edge));
-      std::memcpy(&edge[skip], data.data(), part);
-      VOLUME_CHECK(write_pages(inode, page, edge, offset + part));
-      data = data.subspan(part);
-      offset += part;
+    const std::size_t skip = offset % kPageSize;
+    const std::size_t part = std::min(data.size(), kBatchPages * kPageSize - skip);
+    std::span<const std::byte> pages = data.first(part);
+    if (skip != 0 || part % kPageSize != 0) {
+      assembled.assign((skip + part + kPageSize - 1) / kPageSize * kPageSize, std::byte{0});
+      VOLUME_CHECK(fill_edges(inode, offset, data.first(part), size, assembled));
+      pages = assembled;
     }
+    VOLUME_CHECK(write_pages(inode, page_of(offset), pages, offset + part));
+    data = data.subspan(part);
+    offset += part;
     size = std::max(size, offset);
     if (!data.empty()) VOLUME_CHECK(settle());
   }

@@ -112,10 +112,10 @@ bool Space::is_used(Unit unit) const {
   return (groups_[unit / kGroupUnits].used[unit % kGroupUnits / 64] >> (unit % 64) & 1) != 0;
 }
 
-Unit Space::used_end() const {
+Unit Space::taken_end() const {
   for (std::size_t group = groups_.size(); group-- > 0;) {
     for (std::size_t word = kWords; word-- > 0;) {
-      const std::uint64_t used = groups_[group].used[word];
+      const std::uint64_t used = groups_[group].used[word] | groups_[group].held[word];
       if (used != 0) return group * kGroupUnits + word * 64 + 64 - static_cast<unsigned>(std::countl_zero(used));
     }
   }

@@ -51,8 +51,8 @@ class Space {
   bool is_used(Unit unit) const;
   // Whether the unit may be referred to at all.
   bool is_allocatable(Unit unit) const { return unit >= first_ && unit < capacity_; }
-  // One above the highest used unit.
-  Unit used_end() const;
+  // One above the highest unit that is used or held.
+  Unit taken_end() const;
 
   std::size_t group_count() const { return groups_.size(); }
   // Groups whose `used` bits changed since they were last marked stored.
