@@ -104,8 +104,13 @@ bool DcapVerification::read_certificates() {
   Result<std::vector<Certificate>> certificates = Certificate::from_pem(crypto::as_text(quote_.certification_data));
   if (!certificates) return checks().fail("PCK chain: format", "certificates", certificates.error().message());
   certificates_ = std::move(certificates).value();
-  // A leaf alone needs the rest of its path from the collateral.
-  if (type == CertificationDataType::kPckLeaf && collateral_ != nullptr) {
+  if (type == CertificationDataType::kPckChain) return true;
+  if (!checks().require("PCK leaf alone", certificates_.size() == 1, "one certificate",
+                        std::to_string(certificates_.size()) + " of them")) {
+    return false;
+  }
+  // It needs the rest of its path from the collateral.
+  if (collateral_ != nullptr) {
     const auto& more = collateral_->pck_crl_issuer_chain();
     certificates_.insert(certificates_.end(), more.begin(), more.end());
   }
