@@ -1,0 +1,58 @@
+// An anchor in a file: remembers the newest position of one volume (docs/runtime/files.md tells what it is good for).
+//
+// The file has two records of fixed size that are written in turn, so a torn write loses at most the newer one. Each is
+// sealed under a key derived from the volume key: a damaged, edited or foreign anchor is told from an old one. An old
+// one is accepted: that it is old, only its owner could say.
+//
+// What a hostile host can do here -> what we answer
+//   change, mix up or truncate anchors         -> refused, with a message that says which file
+//   put back an old anchor with its old volume -> not noticed; so it must lie where the volume's disk cannot reach it
+//   delete it                                  -> as if the volume were used with an anchor for the first time: said
+//   loudly
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "volume/volume.h"
+
+namespace casemate::keeper {
+
+// Threads: any.
+class FileAnchor final : public volume::Anchor {
+ public:
+  // The file need not exist yet; its directory must. A missing one is made by the first store.
+  static Result<std::unique_ptr<FileAnchor>> open(const std::string& path, const volume::VolumeKey& key);
+
+  // nullopt when the file does not exist or is empty. Errors: kFormat when no record verifies.
+  Result<std::optional<volume::Position>> load() override;
+  // Durable when it returns.
+  Result<void> store(const volume::Position& position) override;
+
+  // Survives this process, but the machine's loss of power only after make_durable(). Cheap: one write.
+  Result<void> note(const volume::Position& position);
+  // The newest position that was noted or stored is durable when this returns. Returns it.
+  Result<std::optional<volume::Position>> make_durable();
+
+ private:
+  FileAnchor(std::string path, crypto::SecretBytes<32> key) : path_(std::move(path)), key_(std::move(key)) {}
+
+  struct Record;
+  Result<void> ensure_file();
+  Result<void> write_record(const volume::Position& position);
+  std::array<std::byte, 32> seal_of(const Record& record) const;
+  bool verifies(const Record& record) const;
+
+  std::string path_;
+  crypto::SecretBytes<32> key_;
+  std::mutex mutex_;  // guards everything below
+  UniqueFd file_;
+  std::uint64_t count_ = 0;  // of records ever written
+  std::optional<volume::Position> newest_;
+};
+
+}  // namespace casemate::keeper

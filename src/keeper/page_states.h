@@ -1,0 +1,57 @@
+// Work on ranges of page states (src/protocol/shield.h) that members change at the same time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+
+#include "protocol/shield.h"
+
+namespace casemate::keeper {
+
+using StateByte = std::atomic<std::uint8_t>;
+static_assert(sizeof(StateByte) == 1 && StateByte::is_always_lock_free);
+
+inline bool change_state(StateByte& state, std::uint8_t from, std::uint8_t to) {
+  return state.compare_exchange_strong(from, to, std::memory_order_acq_rel);
+}
+
+// The first page in [first, end) whose state is `wanted`, or `end`. Looks at eight states at a time where none can be:
+// a file of 1 GiB has 256 KiB of states, and every fsync asks.
+inline std::uint64_t find_state(const StateByte* states, std::uint64_t first, std::uint64_t end, std::uint8_t wanted) {
+  const std::uint64_t pattern = 0x0101010101010101ULL * wanted;
+  std::uint64_t page = first;
+  while (page < end) {
+    if (page % 8 == 0 && page + 8 <= end) {
+      std::uint64_t word = 0;
+      __atomic_load(reinterpret_cast<const std::uint64_t*>(states + page), &word, __ATOMIC_RELAXED);
+      const std::uint64_t difference = word ^ pattern;
+      // Some byte of `difference` is zero (may be true by mistake only when another one is).
+      const bool possible = ((difference - 0x0101010101010101ULL) & ~difference & 0x8080808080808080ULL) != 0;
+      if (!possible) {
+        page += 8;
+        continue;
+      }
+    }
+    if (states[page].load(std::memory_order_acquire) == wanted) return page;
+    page += 1;
+  }
+  return end;
+}
+
+// Changes pages from `first` on from one state to another until one is in a third state; returns where it stopped.
+inline std::uint64_t change_run(StateByte* states, std::uint64_t first, std::uint64_t end, std::uint8_t from,
+                                std::uint8_t to) {
+  std::uint64_t page = first;
+  while (page < end && change_state(states[page], from, to)) page += 1;
+  return page;
+}
+
+// For pages that only the keeper may change (busy ones).
+inline void set_run(StateByte* states, std::uint64_t first, std::uint64_t end, std::uint8_t to) {
+  for (std::uint64_t page = first; page < end; ++page) states[page].store(to, std::memory_order_release);
+}
+
+constexpr std::uint64_t pages_of(std::uint64_t size) { return (size + protocol::kPageSize - 1) / protocol::kPageSize; }
+
+}  // namespace casemate::keeper

@@ -1,0 +1,82 @@
+#include "keeper/process.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <mutex>
+
+#include "base/unique_fd.h"
+#include "keeper/keeper.h"
+
+namespace casemate::keeper {
+namespace {
+
+// Single lines, whole, from any thread.
+void warn(const std::string& text) {
+  const std::string line = "casemate: " + text + "\n";
+  (void)!write(STDERR_FILENO, line.data(), line.size());
+}
+
+// Keys and plaintext are in this process: no core dumps, no tracing, no reading through /proc by others of the user.
+void protect_process() {
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  const rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  prctl(PR_SET_NAME, "casemate-keeper", 0, 0, 0);
+  umask(077);
+}
+
+// Everything that the user's shell left open belongs to others: a pipe that a reader waits for, say.
+void close_what_is_not_ours() {
+  close_range(kReportDescriptor + 1, ~0U, 0);
+  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  dup2(null.get(), STDIN_FILENO);
+  dup2(null.get(), STDOUT_FILENO);
+  fcntl(kHelloDescriptor, F_SETFD, FD_CLOEXEC);
+  fcntl(kReportDescriptor, F_SETFD, FD_CLOEXEC);
+}
+
+// SIGTERM means "commit and end". The terminal's signals are for the program. SIGIO would come from leases.
+UniqueFd take_signals() {
+  for (const int ignored : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGIO, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2}) {
+    signal(ignored, SIG_IGN);
+  }
+  sigset_t termination;
+  sigemptyset(&termination);
+  sigaddset(&termination, SIGTERM);
+  sigprocmask(SIG_SETMASK, &termination, nullptr);
+  return UniqueFd(signalfd(-1, &termination, SFD_CLOEXEC));
+}
+
+void report(UniqueFd pipe, const std::string& text) { (void)!write(pipe.get(), text.data(), text.size()); }
+
+}  // namespace
+
+int run_keeper(const std::string& description_path) {
+  protect_process();
+  close_what_is_not_ours();
+  UniqueFd hello(kHelloDescriptor), pipe(kReportDescriptor);
+  const UniqueFd termination = take_signals();
+  auto description = load_description(description_path);
+  if (!description) {
+    report(std::move(pipe), description.error().message());
+    return 1;
+  }
+  auto keeper = Keeper::open(description.value(), warn);
+  if (!keeper) {
+    report(std::move(pipe), keeper.error().message());
+    return 1;
+  }
+  (void)!chdir("/");  // keeps no mount of the user busy
+  report(std::move(pipe), kReadyReport);
+  keeper.value()->serve(std::move(hello), termination.get());
+  return keeper.value()->close() ? 0 : 1;
+}
+
+}  // namespace casemate::keeper

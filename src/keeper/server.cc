@@ -1,0 +1,142 @@
+#include "keeper/server.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "protocol/shield.h"
+
+namespace casemate::keeper {
+namespace {
+
+constexpr std::size_t kMostChannels = 16384;
+constexpr std::size_t kStackSize = 512 * 1024;
+
+struct Start {
+  Server* server;
+  int channel;
+  void (Server::*serve)(int);
+};
+
+void* run_thread(void* argument) {
+  const std::unique_ptr<Start> start(static_cast<Start*>(argument));
+  (start->server->*start->serve)(start->channel);
+  return nullptr;
+}
+
+// The channel in a hello message; not open when the message carries none or something else. `gone`: no members left.
+UniqueFd receive_channel(int hello, bool* gone) {
+  char byte = 0;
+  iovec part = {&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 8)];
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  const ssize_t got = recvmsg(hello, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  *gone = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+  UniqueFd channel;
+  if (got < 0) return channel;
+  for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr; item = CMSG_NXTHDR(&message, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(item) + i * sizeof(int), sizeof(fd));
+      UniqueFd received(fd);
+      if (!channel.is_open()) channel = std::move(received);
+    }
+  }
+  int type = 0;
+  socklen_t size = sizeof(type);
+  const bool is_channel =
+      channel.is_open() && getsockopt(channel.get(), SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+  return is_channel ? std::move(channel) : UniqueFd();
+}
+
+}  // namespace
+
+Server::~Server() { close_all(); }
+
+void Server::run() {
+  for (;;) {
+    pollfd waits[2] = {{hello_.get(), POLLIN, 0}, {stop_fd_, POLLIN, 0}};
+    if (poll(waits, stop_fd_ >= 0 ? 2 : 1, -1) < 0) {
+      if (errno == EINTR) continue;
+      break;
+    }
+    if (waits[1].revents != 0 && stop_fd_ >= 0) break;
+    if (waits[0].revents != 0 && !take_channel()) break;
+  }
+  close_all();
+}
+
+bool Server::take_channel() {
+  bool gone = false;
+  UniqueFd channel = receive_channel(hello_.get(), &gone);
+  if (channel.is_open()) start_channel(std::move(channel));
+  return !gone;
+}
+
+void Server::start_channel(UniqueFd channel) {
+  const int fd = channel.get();
+  {
+    const std::lock_guard lock(mutex_);
+    if (channels_.size() >= kMostChannels) return;
+    channels_.insert(channel.release());
+  }
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kStackSize);
+  auto start = std::make_unique<Start>(Start{this, fd, &Server::serve});
+  pthread_t thread;
+  const int code = pthread_create(&thread, &attributes, run_thread, start.get());
+  pthread_attr_destroy(&attributes);
+  if (code == 0) {
+    (void)start.release();  // the thread's now
+  } else {
+    end_channel(fd);
+  }
+}
+
+void Server::serve(int channel) {
+  std::vector<std::byte> in(protocol::kMessageCapacity), out(protocol::kMessageCapacity);
+  ParsedRequest request;
+  while (const auto size = receive_message(channel, in)) {
+    Answer answer;
+    try {
+      answer = parse_request(std::span(in).first(*size), &request) ? service_.answer(request) : Answer::failure(EINVAL);
+    } catch (const std::bad_alloc&) {
+      answer = Answer::failure(ENOMEM);
+    }
+    std::size_t reply_size = encode_answer(answer, out);
+    if (reply_size == 0) {
+      answer = Answer::failure(EMSGSIZE);
+      reply_size = encode_answer(answer, out);
+    }
+    if (!send_answer(channel, std::span(out).first(reply_size), answer)) break;
+  }
+  end_channel(channel);
+}
+
+void Server::end_channel(int channel) {
+  const std::lock_guard lock(mutex_);
+  channels_.erase(channel);
+  UniqueFd closing(channel);
+  if (channels_.empty()) all_ended_.notify_all();
+}
+
+void Server::close_all() {
+  std::unique_lock lock(mutex_);
+  for (const int channel : channels_) shutdown(channel, SHUT_RDWR);
+  all_ended_.wait(lock, [this] { return channels_.empty(); });
+}
+
+}  // namespace casemate::keeper
