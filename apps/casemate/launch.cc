@@ -175,19 +175,19 @@ int choose_descriptors(std::uint64_t soft_limit, const std::function<bool(int)>&
   return -1;
 }
 
-Result<UniqueFd> open_runtime() {
+Result<UniqueFd> open_own_program(const std::string& name) {
   const std::string directory = own_directory();
-  const std::string candidates[] = {directory + "/casemate-runtime",
-                                    directory + "/../libexec/casemate/casemate-runtime"};
+  const std::string candidates[] = {directory + "/" + name, directory + "/../libexec/casemate/" + name};
   for (const std::string& candidate : candidates) {
     UniqueFd file(open(candidate.c_str(), O_RDONLY | O_CLOEXEC));
     if (file.is_open()) return file;
-    if (errno != ENOENT && errno != ENOTDIR) return own_failure(candidate + ": cannot open the runtime", errno);
+    if (errno != ENOENT && errno != ENOTDIR) return own_failure(candidate + ": cannot open it", errno);
   }
-  return Error(ErrorCategory::kNotFound,
-               "casemate-runtime is neither in " + directory + " nor in " + directory +
-                   "/../libexec/casemate; install both executables together (`make install`)");
+  return Error(ErrorCategory::kNotFound, name + " is neither in " + directory + " nor in " + directory +
+                                             "/../libexec/casemate; install all executables together (`make install`)");
 }
+
+Result<UniqueFd> open_runtime() { return open_own_program("casemate-runtime"); }
 
 Result<void> check_kernel() {
   // Switching it off is allowed always, and fails exactly where it does not exist.

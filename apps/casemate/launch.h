@@ -20,7 +20,10 @@ inline constexpr int kHandedDescriptors = 4;
 // 1024 allow, below that otherwise; -1 when there are none.
 int choose_descriptors(std::uint64_t soft_limit, const std::function<bool(int)>& is_free);
 
-// Finds casemate-runtime beside this executable or in ../libexec/casemate. No environment variable can point elsewhere.
+// Finds an executable of Casemate beside this one or in ../libexec/casemate. No environment variable can point
+// elsewhere.
+Result<UniqueFd> open_own_program(const std::string& name);
+// casemate-runtime.
 Result<UniqueFd> open_runtime();
 
 // Fails when this kernel cannot run programs under the runtime.

@@ -27,6 +27,7 @@ Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
   --trace             print every system call with arguments, result and time
   --trace=summary     print counts and times per system call at the end
   --trace-file FILE   write the trace to FILE instead of to standard error
+  --fs FILE           give PROGRAM the files that the run description FILE names: encrypted volumes and other regions
   --no-patching       let every system call trap: slow, for diagnosis
   --quiet             no warnings about refused calls
   --attest[=SOCKET]   prove which runtime starts: ask the attestation service there (`casemate las serve`), or one of
@@ -38,7 +39,7 @@ Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
 
 Options end at -- or at the first word that is not one.
 
-Without a policy nothing is encrypted: the program sees the host's files and network as they are, and its memory
+Without --fs nothing is encrypted: the program sees the host's files and network as they are. In any case its memory
 is protected against nobody who has root (process engine, simulation).
 
 Exit codes: the program's own; 125 Casemate itself failed, 126 PROGRAM cannot be executed, 127 it was not found.
@@ -58,6 +59,9 @@ void describe_run(CLI::App& run, Parsed& parsed) {
   run.prefix_command();
   run.add_flag("--trace{calls}", parsed.trace)->check(CLI::IsMember({"calls", "summary"}));
   run.add_option("--trace-file", parsed.run.trace_file);
+  run.add_option("--fs", parsed.run.description)
+      ->check(CLI::Validator(
+          [](std::string& text) { return text.empty() ? std::string("needs a file") : std::string(); }, "FILE"));
   run.add_flag("--no-patching", parsed.no_patching);
   run.add_flag("--quiet", parsed.quiet);
   CLI::Option* attest = run.add_flag("--attest{own}", parsed.attest);

@@ -23,7 +23,8 @@ struct EvidenceRequest {
 
 struct RunProgram {
   runtime::TraceMode trace = runtime::TraceMode::kOff;
-  std::string trace_file;  // empty: standard error
+  std::string trace_file;   // empty: standard error
+  std::string description;  // of regions (--fs); empty: the program sees the host's files
   Patching patching = Patching::kOn;
   Noise noise = Noise::kNormal;
   std::optional<EvidenceRequest> evidence;
