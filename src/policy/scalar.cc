@@ -33,16 +33,17 @@ bool is_boolean(std::string_view text) {
 }
 
 bool is_canonical_integer(std::string_view text) {
-  if (!text.empty() && text.front() == '-') text.remove_prefix(1);
+  const bool is_negative = !text.empty() && text.front() == '-';
+  if (is_negative) text.remove_prefix(1);
   if (text.empty() || text.size() > kExactDigits || !consists_of(text, kDigits)) return false;
-  return text == "0" || text.front() != '0';
+  return text.front() != '0' || (text == "0" && !is_negative);
 }
 
 bool is_canonical_fraction(std::string_view text) {
   const std::size_t point = text.find('.');
   if (point == std::string_view::npos || text.size() > kExactDigits) return false;
-  const std::string_view fraction = text.substr(point + 1);
-  return is_canonical_integer(text.substr(0, point)) && !fraction.empty() && consists_of(fraction, kDigits) &&
+  const std::string_view whole = text.substr(0, point), fraction = text.substr(point + 1);
+  return (is_canonical_integer(whole) || whole == "-0") && !fraction.empty() && consists_of(fraction, kDigits) &&
          fraction.back() != '0';
 }
 

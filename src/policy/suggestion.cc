@@ -39,6 +39,8 @@ constexpr Synonym kSynonyms[] = {
     {"sim", "simulation"},
     {"sev-snp", "snp"},
     {"sev", "snp"},
+    {"continue", "insecure-continue"},
+    {"hw", "hardware"},
 };
 
 }  // namespace
@@ -71,7 +73,8 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
       return synonym.ours;
     }
   }
-  unsigned best = std::max<unsigned>(1, static_cast<unsigned>(std::min(word.size(), kMaxWord)) / 3) + 1;
+  // A third of the letters; short words need not have a neighbour.
+  unsigned best = word.size() < 3 ? 1 : static_cast<unsigned>(std::min(word.size(), kMaxWord)) / 3 + 1;
   std::string_view found;
   for (const std::string_view candidate : known) {
     const unsigned distance = edit_distance(word, candidate);
@@ -85,7 +88,7 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
 std::string suggest(std::string_view word, std::span<const std::string_view> known) {
   const std::string_view near = nearest(word, known);
   if (!near.empty()) return "did you mean `" + std::string(near) + "`?";
-  if (known.empty()) return "there are none";
+  if (known.empty()) return "none is declared";
   std::string text = "known are ";
   for (std::size_t i = 0; i < known.size(); ++i) text += (i == 0 ? "" : ", ") + std::string(known[i]);
   return text;

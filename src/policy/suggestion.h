@@ -12,8 +12,8 @@ namespace casemate::policy {
 // case being the same.
 unsigned edit_distance(std::string_view left, std::string_view right);
 
-// The nearest of `known`, or nothing when even that takes more than a third of the word's letters (at least one change
-// is always allowed). Words of more than 64 characters have no neighbours.
+// The nearest of `known`, or nothing when even that takes more than a third of the word's letters. Words of more than
+// 64 characters, and of fewer than three, have no neighbours.
 std::string_view nearest(std::string_view word, std::span<const std::string_view> known);
 
 // "did you mean `x`?", or the complete list when nothing is near: "known are a, b, c".

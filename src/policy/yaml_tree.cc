@@ -126,11 +126,18 @@ bool Builder::next(Event& event) {
   const std::string_view problem = parser_.problem == nullptr ? "unreadable" : parser_.problem;
   const Position where = parser_.error == YAML_READER_ERROR ? position_of_offset(text_, parser_.problem_offset)
                                                             : position_of(parser_.problem_mark);
+  // What is not finished is best looked for where it began.
+  std::string began;
+  if (parser_.error != YAML_READER_ERROR && parser_.context != nullptr &&
+      position_of(parser_.context_mark).line != where.line) {
+    const Position from = position_of(parser_.context_mark);
+    began = "; what is read here began at " + std::to_string(from.line) + ":" + std::to_string(from.column);
+  }
   std::string advice;
   for (const YamlAdvice& row : kYamlAdvice) {
     if (advice.empty() && problem.find(row.problem) != std::string_view::npos) advice = row.advice;
   }
-  return fail(where, "this is no YAML: " + std::string(problem), advice);
+  return fail(where, "this is no YAML: " + std::string(problem) + began, advice);
 }
 
 // What every node must satisfy before anything is kept of it.

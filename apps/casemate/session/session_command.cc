@@ -1,0 +1,46 @@
+// `casemate session ...`: the table of its commands, and how their errors become words and exit codes.
+#include <cstdio>
+
+#include "casemate/session/session_options.h"
+#include "casemate/subcommands.h"
+
+namespace casemate::session_tool {
+namespace {
+
+constexpr int kExitFailure = 125;
+
+struct CommandRow {
+  const char* name;
+  Result<int> (*run)(const Options& options);
+};
+constexpr CommandRow kCommands[] = {
+    {"check", check_sessions},    {"hash", hash_session}, {"diff", show_difference},
+    {"explain", explain_session}, {"sign", sign_change},  {"verify-approval", verify_approval},
+};
+
+int finish(const Result<int>& result) {
+  if (result.has_value()) return std::fflush(stdout) == 0 ? result.value() : kExitFailure;
+  std::fprintf(stderr, "casemate session: %s\n", result.error().message().c_str());
+  return result.error().category() == ErrorCategory::kUsage ? cli::kExitUsage : cli::kExitNo;
+}
+
+}  // namespace
+}  // namespace casemate::session_tool
+
+namespace casemate::cli {
+
+int session_command(const std::vector<std::string>& words) {
+  using namespace session_tool;
+  const std::variant<Options, Ending> parsed = parse_options(words);
+  if (const auto* ending = std::get_if<Ending>(&parsed)) {
+    std::fputs(ending->text.c_str(), ending->exit_code == 0 ? stdout : stderr);
+    return ending->exit_code;
+  }
+  const auto& options = std::get<Options>(parsed);
+  for (const CommandRow& row : kCommands) {
+    if (options.command == row.name) return finish(row.run(options));
+  }
+  return kExitUsage;
+}
+
+}  // namespace casemate::cli
