@@ -16,6 +16,7 @@
 #include "runtime/intercept/process.h"
 #include "runtime/memory/guest.h"
 #include "runtime/shield/calls.h"
+#include "runtime/shield/maps_lines.h"
 
 namespace casemate::runtime {
 namespace {
@@ -23,6 +24,7 @@ namespace {
 inline constexpr long kEbadf = -9;
 inline constexpr std::size_t kViewPathCapacity = 64;
 inline constexpr std::uint64_t kBufferSize = 64 * 1024;
+inline constexpr std::uint64_t kLineCapacity = 8 * 1024;
 
 // Skips `prefix`; null when `path` does not start with it.
 const char* after(const char* path, const char* prefix) {
@@ -88,14 +90,15 @@ bool hidden(const MapsLine& line) {
 
 // `line` without its newline, NUL-terminated by the caller.
 // False when the mapping is the runtime's.
-bool emit_maps_line(int fd, const char* line, std::uint64_t size) {
+bool emit_maps_line(int fd, const char* line, std::uint64_t size, char* scratch) {
   const char* at = line;
   MapsLine range{};
   range.begin = parse_hex(at);
   if (*at == '-') ++at;
   range.end = parse_hex(at);
   if (hidden(range)) return false;
-  emit(fd, line, size);
+  const std::uint64_t shielded = g_process.shield_active ? shielded_maps_line(line, scratch, kLineCapacity) : 0;
+  emit(fd, shielded != 0 ? scratch : line, shielded != 0 ? shielded : size);
   if (range.begin == g_process.brk_start && range.end > range.begin) emit(fd, "[heap]", 6);
   emit(fd, "\n", 1);
   return true;
@@ -120,12 +123,13 @@ bool fill_maps(int out, const char* path) {
     return false;
   }
   char* const buffer = reinterpret_cast<char*>(mapped);
+  char* const scratch = buffer + kBufferSize - kLineCapacity;
   const auto buffer_address = static_cast<std::uint64_t>(mapped);
   std::uint64_t filled = 0;
   Block block = Block::kShown;
   for (;;) {
-    const long count =
-        host_call(SYS_read, in, mapped + static_cast<long>(filled), static_cast<long>(kBufferSize - filled - 1));
+    const long count = host_call(SYS_read, in, mapped + static_cast<long>(filled),
+                                 static_cast<long>(kBufferSize - kLineCapacity - filled - 1));
     if (count <= 0) break;
     filled += static_cast<std::uint64_t>(count);
     std::uint64_t line = 0;
@@ -135,7 +139,7 @@ bool fill_maps(int out, const char* path) {
       const char* at = buffer + line;
       if (is_mapping_line(at)) {
         const bool ours = parse_hex(at) == buffer_address;
-        block = ours || !emit_maps_line(out, buffer + line, i - line) ? Block::kHidden : Block::kShown;
+        block = ours || !emit_maps_line(out, buffer + line, i - line, scratch) ? Block::kHidden : Block::kShown;
       } else if (block == Block::kShown) {
         buffer[i] = '\n';
         emit(out, buffer + line, i + 1 - line);

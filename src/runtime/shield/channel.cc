@@ -360,6 +360,14 @@ void channels_after_copy(DescriptorState& state) {
   state.stale_channels = stale;
 }
 
+void channels_leave_to_other(DescriptorState& state) {
+  for (unsigned i = 0; i < kChannelCapacity; ++i) {
+    const bool used = kFirstChannelFd + i < state.own_count && state.own[kFirstChannelFd + i] >= 0;
+    state.channel_words[i] = used ? kChannelTaken : kChannelFree;
+  }
+  state.stale_channels = 0;
+}
+
 long move_channel(DescriptorState& state, std::uint32_t index) {
   const unsigned channel = index - kFirstChannelFd;
   while (!try_take(state, channel)) {

@@ -67,6 +67,8 @@ long slot_request(Thread& thread, protocol::Operation operation, std::uint32_t s
 long channels_attach(Thread& thread);
 // In a copy of the table (fork, vfork child): the channels are the parent's, to be closed, never used.
 void channels_after_copy(DescriptorState& state);
+// In a process that shares the table but not the memory: the channels stay the other one's.
+void channels_leave_to_other(DescriptorState& state);
 // Makes room at the number of the channel `own` entry `index`, for dup2. 0 or a negative errno.
 long move_channel(DescriptorState& state, std::uint32_t index);
 // Puts a descriptor of ours where programs rarely look, close-on-exec; closes the old number. Negative errno on

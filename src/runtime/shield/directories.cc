@@ -131,11 +131,16 @@ long change_root(Thread& thread, RequestMemory& memory) {
   return 0;
 }
 
-// getcwd of a working directory that the kernel does not know.
+// getcwd of a working directory that the kernel does not know, or under another root than the program.
 long path_of_place(Thread& thread, Place place, RequestMemory*& memory) {
   memory = begin_request(thread, Operation::kPathOf);
   if (memory == nullptr) return kEnomem;
   memory->request.base[0] = place;
+  if (place.kind != PlaceKind::kNode) {
+    const long size = host_call(SYS_getcwd, reinterpret_cast<long>(memory->base_path[0]), protocol::kPathCapacity);
+    if (size <= 1) return size;
+    memory->request.base_path_size[0] = static_cast<std::uint32_t>(size - 1);
+  }
   const long result = exchange(thread, *memory);
   return is_error(result) ? result : 0;
 }
@@ -167,7 +172,7 @@ long sys_fchdir(Thread& thread, Regs& regs) {
 
 long sys_getcwd(Thread& thread, Regs& regs) {
   const Place place = working_place(*thread.directories);
-  if (place.kind != PlaceKind::kNode) return pass_through(thread, regs);
+  if (place.kind != PlaceKind::kNode && has_plain_root(*thread.directories)) return pass_through(thread, regs);
   RequestMemory* memory = nullptr;
   const long error = path_of_place(thread, place, memory);
   if (error != 0) return error;

@@ -25,7 +25,9 @@ using protocol::ResolvePurpose;
 
 inline constexpr long kEbadf = -9, kE2big = -7, kEfault = -14, kEinval = -22, kEopnotsupp = -95, kErange = -34;
 inline constexpr std::uint64_t kInotifyDontFollow = 0x02000000, kFanotifyDontFollow = 4;
-inline constexpr std::uint64_t kEffectiveAccess = 0x200;  // AT_EACCESS
+inline constexpr std::uint32_t kEffectiveAccess = 0x200;     // AT_EACCESS
+inline constexpr std::uint32_t kStatusSyncFlags = 0x6000;    // AT_STATX_SYNC_TYPE
+inline constexpr std::uint32_t kStatxReserved = 0x80000000;  // STATX__RESERVED
 
 // The program's own call on the host paths of the reply.
 long own_call(CallState& state) {
@@ -46,7 +48,8 @@ long ask(CallState& state) {
     if (is_error(size)) return size;
     state.memory.request.path_size[1] = static_cast<std::uint32_t>(size);
   }
-  if (state.call.fill != nullptr) {
+  // The one of openat and its kin ran already, because the path's last link depends on the flags.
+  if (state.call.fill != nullptr && state.call.links != Links::kOpenFlags) {
     if (const long error = state.call.fill(state); error != 0) return error;
   }
   const long result = exchange(state.thread, state.memory, state.data, state.received);
@@ -318,7 +321,22 @@ long finish_open(CallState& state, long) {
   return fd;
 }
 
+namespace {
+// The kernel's own checks of AT_* flags come before the path.
+bool knows_flags(const ShieldCall& call, const Regs& regs) {
+  if (call.flags < 0) return true;
+  std::uint32_t known = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+  if (call.operation == Operation::kStatus) known |= AT_NO_AUTOMOUNT | kStatusSyncFlags;
+  if (call.operation == Operation::kAccess) known |= kEffectiveAccess;
+  if (call.operation == Operation::kUnlink) known = AT_REMOVEDIR;
+  if (call.operation == Operation::kLink) known = AT_SYMLINK_FOLLOW | AT_EMPTY_PATH;
+  if (call.operation == Operation::kResolve) return true;
+  return (call_argument(regs, static_cast<unsigned>(call.flags)) & ~std::uint64_t{known} & 0xffffffff) == 0;
+}
+}  // namespace
+
 long shield_call(Thread& thread, const Regs& regs, const ShieldCall& call) {
+  if (!knows_flags(call, regs)) return kEinval;
   RequestMemory* const memory = begin_request(thread, call.operation);
   if (memory == nullptr) return -12;
   CallState state{thread, regs, call, *memory, {regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9}};
@@ -451,6 +469,7 @@ bool status_by_descriptor(Thread& thread, std::uint64_t fd, protocol::ShieldAttr
 }  // namespace
 
 long shield_newfstatat(Thread& thread, Regs& regs) {
+  if (!knows_flags(kStatusAt, regs)) return kEinval;
   if (!is_about_descriptor(regs.rsi, regs.r10)) return shield_call(thread, regs, kStatusAt);
   protocol::ShieldAttributes attributes;
   long result = 0;
@@ -462,6 +481,8 @@ long shield_newfstatat(Thread& thread, Regs& regs) {
 }
 
 long shield_statx(Thread& thread, Regs& regs) {
+  const bool both_ways = (regs.rdx & kStatusSyncFlags) == kStatusSyncFlags;
+  if (both_ways || (regs.r10 & kStatxReserved) != 0 || !knows_flags(kStatusExtended, regs)) return kEinval;
   if (!is_about_descriptor(regs.rsi, regs.rdx)) return shield_call(thread, regs, kStatusExtended);
   protocol::ShieldAttributes attributes;
   long result = 0;

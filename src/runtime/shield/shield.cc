@@ -198,8 +198,12 @@ void shield_before_fork(Thread& thread, std::uint64_t flags) {
   if ((flags & CLONE_FILES) != 0) thread.descriptors->kinds = nullptr;
 }
 
-void shield_after_fork_in_child(Thread& thread) {
-  channels_after_copy(*thread.descriptors);
+void shield_after_fork_in_child(Thread& thread, std::uint64_t flags) {
+  if ((flags & CLONE_FILES) != 0) {
+    channels_leave_to_other(*thread.descriptors);
+  } else {
+    channels_after_copy(*thread.descriptors);
+  }
   directories_after_fork(*thread.directories);
   mappings_after_fork();
 }

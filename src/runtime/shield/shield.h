@@ -20,7 +20,7 @@ void shield_find_program(Thread& thread, LaunchState& state, char** environment)
 void shield_release_task(Thread& thread);
 // Around a clone that copies memory.
 void shield_before_fork(Thread& thread, std::uint64_t flags);
-void shield_after_fork_in_child(Thread& thread);
+void shield_after_fork_in_child(Thread& thread, std::uint64_t flags);
 
 // What the next image must know. The hello socket's descriptor is made to survive the exec by the caller.
 void shield_fill_launch(const Thread& thread, LaunchState& state);

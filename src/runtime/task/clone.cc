@@ -100,11 +100,11 @@ void unlock_after_copy(Thread& thread) {
 }
 
 // In the child, whatever was locked in the parent.
-void reset_after_copy(Thread& thread) {
+void reset_after_copy(Thread& thread, std::uint64_t flags) {
   threads_after_fork(&thread);
   actions_after_fork(*thread.actions);
   g_descriptor_tables.keep_only(*thread.descriptors);
-  if (g_process.shield_active) shield_after_fork_in_child(thread);
+  if (g_process.shield_active) shield_after_fork_in_child(thread, flags);
   patcher_after_fork_in_child();
   thread.actions->lock.reset();
   g_process.brk_lock.reset();
@@ -125,7 +125,7 @@ long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& reques
   }
   thread.tid = static_cast<std::int32_t>(host_call(SYS_gettid));
   sud_arm();
-  reset_after_copy(thread);
+  reset_after_copy(thread, request.flags);
   tracing_after_fork();
   thread.held_count = 0;  // pending signals are not inherited
   if ((request.flags & CLONE_CLEAR_SIGHAND) != 0) actions_clear_handlers(*thread.actions);
