@@ -150,8 +150,8 @@ void Resolver::warn_unnamed(const std::string& path) const {
 
 int Resolver::resolve(const Position& start, const Position& root, std::string_view path,
                       const CallerCredentials& caller, const ResolveOptions& options, Resolution* out) const {
-  const bool in_root = (options.flags & RESOLVE_IN_ROOT) != 0;
-  return PathWalk(*this, in_root ? start : root, caller, options, out).run(start, path);
+  const bool confined = (options.flags & (RESOLVE_IN_ROOT | RESOLVE_BENEATH)) != 0;
+  return PathWalk(*this, confined ? start : root, caller, options, out).run(start, path);
 }
 
 // --- the walk in volumes ---

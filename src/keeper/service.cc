@@ -232,7 +232,8 @@ Answer Service::path_of(const ParsedRequest& request) {
     volume::InodeNumber directory = 0;
     if (!cache_.name_of(*node, &directory, &name)) return Answer::failure(ENOENT);
     const auto found = node->region().volume->lookup(directory, name);
-    if (!found || found.value().inode != node->inode()) return Answer::failure(ENOENT);
+    // As the kernel says it of such a file.
+    if (!found || found.value().inode != node->inode()) name += " (deleted)";
     if (const int code = resolver_.position_of_node(node->region(), directory, &at)) return Answer::failure(code);
   } else if (const int code = base_of(request, 0, root, &at)) {
     return Answer::failure(code);
