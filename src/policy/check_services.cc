@@ -108,6 +108,21 @@ void check_environment(Checker& checker, const Service& service) {
   }
 }
 
+// Once per session: we cannot tell whose measurements these are.
+void check_origin_of_measurements(Checker& checker) {
+  if (checker.session.version == Version::kCasemate1) return;
+  for (const Service& service : checker.session.services) {
+    for (const AttestationAlternative& alternative : service.attestation) {
+      if (alternative.measurements.empty()) continue;
+      checker.out.warning(
+          alternative.where,
+          "measurements of SCONE's runtime never match Casemate's: with them this session parses, but cannot start",
+          "replace them by what `casemate measure` prints");
+      return;
+    }
+  }
+}
+
 void check_legacy(Checker& checker, const SconeFileProtection& protection, const std::string& owner) {
   if (!protection.is_given()) return;
   checker.out.warning(protection.where,
@@ -118,6 +133,7 @@ void check_legacy(Checker& checker, const SconeFileProtection& protection, const
 }  // namespace
 
 void check_services(Checker& checker) {
+  check_origin_of_measurements(checker);
   for (const Service& service : checker.session.services) {
     if (!service.image.empty() && checker.session.find_image(service.image) == nullptr) {
       const std::vector<std::string_view> images = names_of(checker.session.images);

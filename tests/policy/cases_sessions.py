@@ -15,7 +15,7 @@ GIVEN = [word for name, value in VARIABLES.items() for word in ("-e", name + "="
 
 
 def case_every_wrong_session_gets_its_exact_messages(bench):
-    cases = wrong_sessions.read_table(os.path.join(HERE, "wrong-sessions.txt"))
+    cases = wrong_sessions.read_table(os.path.join(HERE, "data", "wrong-sessions.txt"))
     assert len(cases) >= 150, "the table has shrunk to %d" % len(cases)
     done, found = wrong_sessions.findings(bench.casemate, bench.directory, cases)
     assert done.returncode == 1, "exit %d" % done.returncode
@@ -29,7 +29,7 @@ def case_every_wrong_session_gets_its_exact_messages(bench):
 
 def case_each_wrong_session_is_refused_alone(bench):
     """The table is checked in one call above; here every tenth gets a call and its exit code."""
-    for case in wrong_sessions.read_table(os.path.join(HERE, "wrong-sessions.txt"))[::10]:
+    for case in wrong_sessions.read_table(os.path.join(HERE, "data", "wrong-sessions.txt"))[::10]:
         bench.write("s.yml", case.text)
         done = bench.session("check", "--literal", "s.yml")
         assert done.code == 1 and "is right" not in done.out, case.name
@@ -46,6 +46,20 @@ def case_sample_sessions_fit_together(bench):
     done = bench.good("check", sample("clinic-triage-inference.yml"), "--with", sample("clinic.yml"), "--with",
                       sample("clinic-records-db.yml"), *GIVEN)
     assert ": error: " not in done.err, done.err
+
+
+def case_every_construct_of_scone_parses_and_says_what_differs(bench):
+    done = bench.good("check", "--literal", sample("scone-everything.yml"))
+    assert ": error: " not in done.err, done.err
+    for part in ("`digest` is ignored", "attestation mode `maa` is not done", "measurements of SCONE's runtime never match",
+                 "service `old` uses SCONE's file system protection files", "CAS does not generate OpenPGP keys",
+                 "CAS does not speak to Azure", "quotes of SCONE's own quoting enclaves", "`persistency` belongs to"):
+        assert done.err.count("warning: ") > 10 and part in done.err, "no word of: " + part
+
+
+def case_every_construct_of_our_version_is_right_without_a_warning(bench):
+    done = bench.good("check", "--literal", sample("casemate-1.yml"))
+    assert done.err == "", done.err
 
 
 def case_variables_come_from_words_first_and_then_from_the_environment(bench):

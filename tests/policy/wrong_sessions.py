@@ -1,4 +1,4 @@
-"""The table of wrong sessions (wrong-sessions.txt): reading it, and asking the command line about all of it at once."""
+"""The table of wrong sessions (data/wrong-sessions.txt): reading it, and asking the command line about all of it at once."""
 import os
 import subprocess
 
