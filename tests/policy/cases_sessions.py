@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 
 import wrong_sessions
 from session_bench import HERE, read_text, sample
@@ -60,6 +61,18 @@ def case_every_construct_of_scone_parses_and_says_what_differs(bench):
 def case_every_construct_of_our_version_is_right_without_a_warning(bench):
     done = bench.good("check", "--literal", sample("casemate-1.yml"))
     assert done.err == "", done.err
+
+
+def case_the_reference_shows_what_is_true(bench):
+    page = read_text(os.path.join(HERE, "..", "..", "docs", "formats", "session.md"))
+    example = page.split("```yaml\n")[1].split("```")[0]
+    bench.write("s.yml", example)
+    done = bench.good("check", "--literal", "s.yml")
+    assert done.err == "", done.err
+    form, digest = re.search(r"Check \(`([^`]*)`\): `([0-9a-f]{64})`", page).groups()
+    assert hashlib.sha256(b"casemate session hash v1\0" + form.encode()).hexdigest() == digest
+    bench.write("t.yml", "name: s\nversion: casemate-1\n")
+    assert bench.hash_of("t.yml") == digest
 
 
 def case_variables_come_from_words_first_and_then_from_the_environment(bench):
