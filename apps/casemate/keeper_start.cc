@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "casemate/launch.h"
 #include "keeper/process.h"
@@ -70,7 +71,8 @@ Result<std::string> read_report(const UniqueFd& pipe) {
 }  // namespace
 
 Result<UniqueFd> start_keeper(const std::string& description_path) {
-  const UniqueFd image = CASEMATE_TRY(open_own_program("casemate-keeper"));
+  UniqueFd opened = CASEMATE_TRY(open_own_program("casemate-keeper"));
+  const UniqueFd image = CASEMATE_TRY(lift(std::move(opened)));
   int sockets[2], pipes[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) return own_failure("no socket", errno);
   UniqueFd members(sockets[0]);
