@@ -55,11 +55,11 @@ class Place(Mode):
 
 class VolumePlace(Place):
     def __init__(self, mode, holder, executable, freshness):
-        self.executable = executable
         self.volume, self.key = os.path.join(holder, "volume"), os.path.join(holder, "key")
         self.anchor = os.path.join(holder, "anchor")
         description = os.path.join(holder, "run.json")
         super().__init__(mode, GUEST_DIRECTORY, [executable, "run", "--quiet", "--fs", description, "--"], holder)
+        self.executable = executable
         region = {"path": GUEST_DIRECTORY, "kind": "encrypted", "volume": self.volume, "key-file": self.key,
                   "freshness": freshness, "anchor": self.anchor}
         if freshness == "bounded":
