@@ -1,5 +1,6 @@
-// casemate: parses the command line, then becomes the runtime (`run`) or answers by itself (`--doctor`, `--help`).
-// One clear line on failure: what, where, what to do. Exit codes 125, 126 and 127 as in env(1).
+// casemate: finds the subcommand, which becomes the runtime (`run`) or does its work by itself.
+// One clear line on failure: what, where, what to do. `run` exits with 125, 126 and 127 as env(1) does; the exit codes
+// of the other subcommands stand in subcommands.h.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -10,9 +11,12 @@
 #include <vector>
 
 #include "casemate/doctor/report.h"
+#include "casemate/keeper_start.h"
+#include "casemate/las/command.h"
 #include "casemate/launch.h"
 #include "casemate/program_search.h"
 #include "casemate/run_options.h"
+#include "casemate/subcommands.h"
 
 namespace {
 
@@ -40,26 +44,72 @@ int execute(const ShowDoctor& request) {
 // Only for eyes: scripts and tests compare what programs write to standard error.
 void say_what_is_unprotected(const RunProgram& request) {
   if (request.noise == Noise::kQuiet || isatty(STDERR_FILENO) != 1) return;
-  std::fputs("casemate: no policy: files, network and memory of this program are NOT protected (--quiet hides this)\n",
-             stderr);
+  const char* const what = request.description.empty() ? "files, network and memory" : "network and memory";
+  std::fprintf(stderr, "casemate: no policy: %s of this program are NOT protected (--quiet hides this)\n", what);
+}
+
+// With a shield the program is looked for among the shielded files, by the runtime.
+Result<Program> choose_program(const RunProgram& request) {
+  if (!request.description.empty()) return Program{request.words.front(), UniqueFd()};
+  const char* path = std::getenv("PATH");
+  return find_program(request.words.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
 }
 
 int execute(const RunProgram& request) {
-  const char* path = std::getenv("PATH");
-  Result<Program> program =
-      find_program(request.words.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+  Result<Program> program = choose_program(request);
   if (!program.has_value()) return complain(program.error(), exit_code_of(program.error()));
   if (Result<void> kernel = check_kernel(); !kernel.has_value()) return complain(kernel.error(), kExitOwnFailure);
   say_what_is_unprotected(request);
-  return complain(launch(request, program.value(), UniqueFd(), environ), kExitOwnFailure);
+  UniqueFd shield;
+  if (!request.description.empty()) {
+    Result<UniqueFd> members = start_keeper(request.description);
+    if (!members.has_value()) return complain(members.error(), kExitOwnFailure);
+    shield = std::move(members).value();
+  }
+  return complain(launch(request, program.value(), shield, environ), kExitOwnFailure);
+}
+
+using Words = std::vector<std::string>;
+
+struct SubcommandRow {
+  const char* name;
+  Subcommand run;  // null for `run`, whose words and --version, --help stay with parse_command_line()
+  const char* summary;
+};
+
+constexpr SubcommandRow kSubcommands[] = {
+    {"run", nullptr, "run an unmodified program under the runtime"},
+    {"volume", volume_command, "make, fill, check and export encrypted volumes"},
+    {"quote", quote_command, "show, check and compare evidence of trusted hardware"},
+    {"measure", measure_command, "compute what trusted hardware will measure"},
+    {"sign", sign_command, "sign what was measured"},
+    {"las", las_command, "attest the programs of this machine, as its service"},
+    {"session", session_command, "check, hash, compare, explain and approve sessions (policies)"},
+};
+
+int show_help() {
+  std::string text = "Casemate: runs unmodified Linux programs confidentially\n\nUsage: casemate COMMAND ...\n\n";
+  for (const SubcommandRow& row : kSubcommands) {
+    text += "  " + std::string(row.name) + std::string(10 - std::string(row.name).size(), ' ') + row.summary + "\n";
+  }
+  text += "\n`casemate COMMAND --help` explains one; `casemate run --doctor` shows what this host offers; --version.\n";
+  return execute(PrintAndExit{text, 0});
+}
+
+int dispatch(const Words& words) {
+  const std::string first = words.empty() ? "" : words.front();
+  if (first == "--help" || first == "-h" || first == "help") return show_help();
+  for (const SubcommandRow& row : kSubcommands) {
+    if (row.run != nullptr && first == row.name) return row.run(Words(words.begin() + 1, words.end()));
+  }
+  return std::visit([](const auto& chosen) { return execute(chosen); }, parse_command_line(words));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    const RunRequest request = parse_command_line(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
-    return std::visit([](const auto& chosen) { return execute(chosen); }, request);
+    return dispatch(Words(argv + (argc > 0 ? 1 : 0), argv + argc));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "casemate: %s; this host is short of memory, or this is a defect worth a report\n",
                  error.what());

@@ -14,6 +14,16 @@ def case_help_and_version_succeed(bench):
         assert option in bench.call("run", "--help").stdout, option
 
 
+def case_help_lists_every_subcommand_and_each_explains_itself(bench):
+    text = bench.call("--help").stdout.decode()
+    commands = [line.split()[0] for line in text.split("\n") if line.startswith("  ")]
+    assert {"run", "volume"} <= set(commands), text
+    for command in commands:
+        result = bench.call(command, "--help")
+        expect(result, 0, stderr=b"")
+        assert ("casemate " + command).encode() in result.stdout, result.stdout
+
+
 def case_run_without_terminal_adds_nothing_to_the_programs_output(bench):
     expect(bench.run("sh", "-c", "echo out; echo err >&2"), 0, b"out\n", b"err\n")
 

@@ -173,8 +173,8 @@ Result<int> import_files(const Options& options) {
   // Whatever ended it: what is there already is whole, and stays.
   const auto closed = opened->close();
   if (!done.has_value()) {
-    return done.error().with_context(printable(opened->path()) + ": the import is incomplete; " +
-                                     std::to_string(progress.files()) + " files were reached");
+    const std::string state = "the import is incomplete; " + std::to_string(progress.files()) + " files were reached";
+    return of_volume(done.error().with_context(state), opened->path());
   }
   CASEMATE_ATTEMPT(closed);
   return complaints.count() == 0 ? 0 : cli::kExitNo;

@@ -96,7 +96,7 @@ Result<int> verify_volume(const Options& options) {
   Progress progress("verify", options);
   const auto report = opened.value()->engine().verify(progress.callback());
   progress.clear();
-  if (!report.has_value()) return report.error().with_context(printable(options.operands.front()));
+  if (!report.has_value()) return of_volume(report.error(), options.operands.front());
   const std::size_t problem_count = report.value().problems.size();
   if (options.json) {
     print(to_json(report.value()));
@@ -118,7 +118,7 @@ Result<int> grow_volume(const Options& options) {
   }
   auto opened = CASEMATE_TRY(open_first(options, Access::kReadWrite));
   const auto grown = opened->engine().grow(*options.size);
-  if (!grown.has_value()) return grown.error().with_context(printable(opened->path()));
+  if (!grown.has_value()) return of_volume(grown.error(), opened->path());
   CASEMATE_ATTEMPT(opened->close());
   return 0;
 }
@@ -128,7 +128,7 @@ Result<int> compact_volume(const Options& options) {
   Progress progress("compact", options);
   const auto given_back = opened->engine().compact(progress.callback());
   progress.clear();
-  if (!given_back.has_value()) return given_back.error().with_context(printable(opened->path()));
+  if (!given_back.has_value()) return of_volume(given_back.error(), opened->path());
   CASEMATE_ATTEMPT(opened->close());
   std::printf("%s given back to the host\n", readable_size(given_back.value()).c_str());
   return 0;
@@ -136,9 +136,8 @@ Result<int> compact_volume(const Options& options) {
 
 Result<int> seal_volume(const Options& options) {
   auto opened = CASEMATE_TRY(open_first(options, Access::kReadWrite));
-  const auto root_tag = opened->engine().seal();
-  if (!root_tag.has_value()) return root_tag.error().with_context(printable(opened->path()));
-  CASEMATE_ATTEMPT(opened->close());
+  const auto root_tag = opened->engine().seal();  // which closes the volume, too
+  if (!root_tag.has_value()) return of_volume(root_tag.error(), opened->path());
   std::printf("%s\n", to_hex(root_tag.value()).c_str());
   return 0;
 }

@@ -91,7 +91,7 @@ Result<int> create_volume(const Options& options) {
   NewStore made = CASEMATE_TRY(new_store(path));
   const keeper::SystemClock clock;
   const auto created = volume::Volume::create(*made.store, clock, key.key, creation(options, {}));
-  if (!created.has_value()) return created.error().with_context(printable(path));
+  if (!created.has_value()) return of_volume(created.error(), path);
   CASEMATE_ATTEMPT(make_entry_durable(path));
   made.file->keep();
   if (key.file != nullptr) key.file->keep();
@@ -111,7 +111,7 @@ Result<int> rekey_volume(const Options& options) {
   const keeper::SystemClock clock;
   Progress progress("rekey", options);
   const auto done = volume::rekey(source->engine(), *made.store, clock, key.key, creation_options, progress.callback());
-  if (!done.has_value()) return done.error().with_context(printable(target));
+  if (!done.has_value()) return of_volume(done.error(), target);
   CASEMATE_ATTEMPT(make_entry_durable(target));
   made.file->keep();
   if (key.file != nullptr) key.file->keep();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "casemate/volume/attempt.h"
+#include "casemate/volume/text.h"
 
 namespace casemate::volume_tool {
 namespace {
@@ -150,7 +151,7 @@ class CopyIn {
     if (extended.has_value()) {
       for (const ExtendedAttribute& attribute : extended.value()) {
         const auto set = volume_.set_extended_attribute(inode, attribute.name, attribute.value, 0);
-        if (!set.has_value()) CASEMATE_ATTEMPT(judge(path, set.error().with_context(attribute.name)));
+        if (!set.has_value()) CASEMATE_ATTEMPT(judge(path, set.error().with_context(printable(attribute.name))));
       }
     }
     const Attributes& wanted = source.attributes();
@@ -173,7 +174,7 @@ class CopyIn {
   }
 
   Result<void> judge(const std::string& path, const Error& error) {
-    if (!concerns_one_node(error)) return error.with_context(path);
+    if (!concerns_one_node(error)) return error.with_context(printable(path));
     return complain(path, error);
   }
 

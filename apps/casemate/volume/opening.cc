@@ -18,9 +18,22 @@
 namespace casemate::volume_tool {
 namespace {
 
-// Errors of the engine do not know the file; those of the store name it already.
-Error naming(const Error& error, const std::string& path) {
-  return error.message().starts_with(path) ? error : error.with_context(path);
+struct Advice {
+  int code;
+  const char* text;
+};
+
+// What the owner can do; the engine knows only what is wrong.
+constexpr Advice kAdvice[] = {
+    {ESTALE, "; if this state is the one to keep (a backup was restored, say): `casemate volume accept`"},
+    {ENOSPC, "; make room on the host's disk, or raise the volume's own limit with `casemate volume grow`"},
+    {EROFS, "; to change its contents, export them and import them into a new volume"},
+};
+
+// What a mount finds wrong is a fact about the volume (a newer format, say), never a mistake in the words.
+Error as_answer(const Error& error) {
+  const bool is_mistake = error.category() == ErrorCategory::kUsage;
+  return is_mistake ? Error(ErrorCategory::kFormat, error.message(), error.system_code()) : error;
 }
 
 void say_freshness_is_unchecked(const std::string& path) {
@@ -31,6 +44,17 @@ void say_freshness_is_unchecked(const std::string& path) {
 }
 
 }  // namespace
+
+Error of_volume(const Error& error, const std::string& path) {
+  // Errors of the engine do not know the file; those of the store name it already.
+  const bool is_named = error.message().find(path) != std::string::npos;
+  std::string advice;
+  for (const Advice& row : kAdvice) {
+    if (row.code == error.system_code()) advice = row.text;
+  }
+  return Error(error.category(), (is_named ? "" : printable(path) + ": ") + error.message() + advice,
+               error.system_code());
+}
 
 Credentials credentials_of(const Options& options) {
   return {"--key-file", options.key_file, options.key_fd, options.anchor};
@@ -85,7 +109,7 @@ Result<std::unique_ptr<OpenedVolume>> OpenedVolume::open(const Options& options,
     };
   }
   auto mounted = volume::Volume::mount(*opened->store_, *opened->clock_, opened->key_, mount_options);
-  if (!mounted.has_value()) return naming(mounted.error(), path);
+  if (!mounted.has_value()) return of_volume(as_answer(mounted.error()), path);
   opened->volume_ = std::move(mounted).value();
   if (opened->anchor_ == nullptr && notice == FreshnessNotice::kSay && !options.quiet) {
     say_freshness_is_unchecked(path);
@@ -101,19 +125,19 @@ Result<std::unique_ptr<volume::Anchor>> OpenedVolume::anchor_in(const std::strin
 
 Result<void> OpenedVolume::commit() {
   const auto position = volume_->sync();
-  if (!position.has_value()) return naming(position.error(), path_);
+  if (!position.has_value()) return of_volume(position.error(), path_);
   if (anchor_ != nullptr) {
     CASEMATE_ATTEMPT(anchor_->store(position.value()));
     volume_->acknowledge(position.value());
   }
   if (!volume_->wants_checkpoint()) return {};
   auto done = volume_->checkpoint();
-  return done.has_value() ? done : naming(done.error(), path_);
+  return done.has_value() ? done : of_volume(done.error(), path_);
 }
 
 Result<void> OpenedVolume::close() {
   auto done = volume_->close();
-  return done.has_value() ? done : naming(done.error(), path_);
+  return done.has_value() ? done : of_volume(done.error(), path_);
 }
 
 }  // namespace casemate::volume_tool

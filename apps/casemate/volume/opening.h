@@ -37,6 +37,9 @@ Result<volume::VolumeKey> make_key(const std::string& path);
 // A new file survives a crash only when its directory does.
 Result<void> make_entry_durable(const std::string& path);
 
+// An error of the engine as the owner needs it: which volume, and what to do about it.
+Error of_volume(const Error& error, const std::string& path);
+
 enum class FreshnessNotice { kSay, kSilent };
 
 class OpenedVolume {

@@ -149,28 +149,35 @@ const Command kCommands[] = {
      1,
      "list a directory's files with their digests",
      "Writes the manifest of DIR for an `authenticated` region to -o FILE, and prints the SHA-256 that names it.",
-     {"output"},
+     {"output", "progress"},
      make_manifest},
 };
 
-// Which exit code says what happened; the first row that fits.
+constexpr int kAnyCode = -1;
+
+// Which exit code says what happened: the first row that fits.
 struct ExitRow {
   ErrorCategory category;
+  int system_code;
   int exit_code;
 };
 
 constexpr ExitRow kExitCodes[] = {
-    {ErrorCategory::kUsage, cli::kExitUsage},          {ErrorCategory::kFormat, cli::kExitNo},
-    {ErrorCategory::kNotFound, cli::kExitNo},          {ErrorCategory::kSystem, cli::kExitOwnFailure},
-    {ErrorCategory::kExhausted, cli::kExitOwnFailure},
+    {ErrorCategory::kFormat, kAnyCode, cli::kExitNo},
+    {ErrorCategory::kNotFound, kAnyCode, cli::kExitNo},
+    // Answers about a volume or a file, not mistakes in the words: in use, exists, sealed, rolled back.
+    {ErrorCategory::kUsage, EBUSY, cli::kExitNo},
+    {ErrorCategory::kUsage, EEXIST, cli::kExitNo},
+    {ErrorCategory::kSystem, EEXIST, cli::kExitNo},
+    {ErrorCategory::kSystem, ESTALE, cli::kExitNo},
+    {ErrorCategory::kUsage, kAnyCode, cli::kExitUsage},
 };
 
 int complain(const Error& error) {
   std::fprintf(stderr, "casemate volume: %s\n", error.message().c_str());
-  // "In use" and "exists" are answers about the volume, not mistakes in the words.
-  if (error.system_code() == EBUSY || error.system_code() == EEXIST) return cli::kExitNo;
   for (const ExitRow& row : kExitCodes) {
-    if (row.category == error.category()) return row.exit_code;
+    const bool fits = row.system_code == kAnyCode || row.system_code == error.system_code();
+    if (fits && row.category == error.category()) return row.exit_code;
   }
   return cli::kExitOwnFailure;
 }
