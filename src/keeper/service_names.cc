@@ -81,8 +81,8 @@ Answer Service::bind_socket(const ParsedRequest& request) {
       place.parent.node, place.name, specify_new_node(caller, place.parent.attributes, S_IFSOCK | mode));
   if (!made) return fail(made.error());
   show_change(*place.parent.region, place.parent.node);
-  const auto path =
-      special_files_.add_socket(key_of(*place.parent.region, made.value().inode), std::string(request.paths[0]));
+  const auto path = special_files_.add_socket(key_of(*place.parent.region, made.value().inode),
+                                              std::string(request.paths[0]), caller.uid);
   if (!path) return fail(path.error());
   Answer answer;
   answer.header.kind = protocol::ReplyKind::kHostPaths;

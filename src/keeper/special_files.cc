@@ -26,7 +26,7 @@ constexpr DeviceRow kDevices[] = {
 }  // namespace
 
 SpecialFiles::~SpecialFiles() {
-  for (const auto& [key, object] : objects_) unlink(object.host_path.c_str());
+  for (const auto& [key, object] : objects_) remove_object(object);
   if (!directory_.empty()) rmdir(directory_.c_str());
 }
 
@@ -41,11 +41,24 @@ Result<std::string> SpecialFiles::new_path() {
   return directory_ + "/" + std::to_string(next_++);
 }
 
-Result<std::string> SpecialFiles::add_socket(const NodeKey& node, const std::string& program_path) {
+void SpecialFiles::remove_object(const Object& object) {
+  unlink(object.host_path.c_str());
+  if (!object.directory.empty()) rmdir(object.directory.c_str());
+}
+
+// The program's process makes the socket, as whatever user it runs.
+Result<std::string> SpecialFiles::add_socket(const NodeKey& node, const std::string& program_path,
+                                             std::uint32_t owner) {
   const std::lock_guard lock(mutex_);
-  const std::string path = CASEMATE_TRY(new_path());
-  objects_[node] = {path, program_path};
-  return path;
+  const std::string directory = CASEMATE_TRY(new_path());
+  if (mkdir(directory.c_str(), 0711) != 0 || chmod(directory.c_str(), 0711) != 0) {
+    return Error::from_errno("cannot make a directory for a socket on this host", errno);
+  }
+  if (owner != geteuid() && chown(directory.c_str(), owner, static_cast<gid_t>(-1)) != 0) {
+    return Error::from_errno("cannot give a directory for a socket to the program's user", errno);
+  }
+  objects_[node] = {directory + "/s", program_path, directory};
+  return directory + "/s";
 }
 
 std::optional<std::string> SpecialFiles::socket_path(const NodeKey& node) {
@@ -62,7 +75,7 @@ Result<std::string> SpecialFiles::fifo_path(const NodeKey& node) {
   const std::string path = CASEMATE_TRY(new_path());
   if (mkfifo(path.c_str(), 0666) != 0) return Error::from_errno("cannot make a FIFO on this host", errno);
   chmod(path.c_str(), 0666);
-  objects_[node] = {path, ""};
+  objects_[node] = {path, "", ""};
   return path;
 }
 
@@ -70,7 +83,7 @@ void SpecialFiles::remove(const NodeKey& node) {
   const std::lock_guard lock(mutex_);
   const auto found = objects_.find(node);
   if (found == objects_.end()) return;
-  unlink(found->second.host_path.c_str());
+  remove_object(found->second);
   objects_.erase(found);
 }
 

@@ -24,8 +24,9 @@ class SpecialFiles {
   SpecialFiles(const SpecialFiles&) = delete;
   SpecialFiles& operator=(const SpecialFiles&) = delete;
 
-  // A host path to bind a socket to; `program_path` is what getsockname shall show.
-  Result<std::string> add_socket(const NodeKey& node, const std::string& program_path);
+  // A host path to bind a socket to, in a directory of its own that only `owner` can write; `program_path` is what
+  // getsockname shall show.
+  Result<std::string> add_socket(const NodeKey& node, const std::string& program_path, std::uint32_t owner);
   // Of a socket somebody bound in this run, made connectable for all; nullopt: nobody did.
   std::optional<std::string> socket_path(const NodeKey& node);
   // The FIFO of the node, made when it is needed first.
@@ -41,6 +42,7 @@ class SpecialFiles {
  private:
   struct Object {
     std::string host_path, program_path;
+    std::string directory;  // that holds nothing else; empty: none
   };
   struct KeyOrder {
     bool operator()(const NodeKey& left, const NodeKey& right) const {
@@ -48,6 +50,7 @@ class SpecialFiles {
     }
   };
   Result<std::string> new_path();
+  static void remove_object(const Object& object);
 
   std::mutex mutex_;  // guards what follows
   std::string directory_;
