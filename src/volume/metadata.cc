@@ -30,7 +30,10 @@ Result<void> Metadata::put(const Key& key, ByteView value) {
 
 Result<void> Metadata::erase(const Key& key) {
   const Tree::Outcome outcome = CASEMATE_TRY(tree_.erase(key));
-  if (key.type == ItemType::kInode && outcome == Tree::Outcome::kErased) --inode_count;
+  if (key.type != ItemType::kInode) return {};
+  if (outcome == Tree::Outcome::kErased) --inode_count;
+  // Also in recovery, of an inode that came and went in one record: numbers are not used twice.
+  if (key.object >= next_inode) next_inode = key.object + 1;
   return {};
 }
 

@@ -15,9 +15,12 @@ namespace casemate::volume::testing {
 namespace {
 
 std::string random_path(Random& random) {
+  constexpr std::array<int, 6> kDepths = {0, 0, 0, 1, 1, 2};
   std::string path;
-  for (std::uint64_t depth = below(random, 3); depth > 0; --depth) path += "/d" + std::to_string(below(random, 3));
-  return path + (below(random, 4) == 0 ? "/d" : "/f") + std::to_string(below(random, 4));
+  for (int depth = kDepths[below(random, kDepths.size())]; depth > 0; --depth) {
+    path += "/d" + std::to_string(below(random, 2));
+  }
+  return path + (below(random, 6) == 0 ? "/d" : "/f") + std::to_string(below(random, 4));
 }
 
 std::uint64_t random_offset(Random& random) {
@@ -102,6 +105,23 @@ Operation choose(Random& random, Selection selection) {
     operation.size = (operation.size / kPageSize + 1) * kPageSize;
   }
   return operation;
+}
+
+std::vector<Operation> prelude() {
+  std::vector<Operation> operations;
+  for (const char* path : {"/d0", "/d1", "/d0/d0", "/d0/d1", "/f0", "/f1", "/f2", "/f3", "/d0/f0", "/d1/f1"}) {
+    Operation operation;
+    operation.kind = OperationKind::kCreate;
+    operation.path = path;
+    operation.mode = (operation.path[operation.path.size() - 2] == 'd' ? S_IFDIR : S_IFREG) | 0750;
+    operation.seed = operations.size();
+    operations.push_back(operation);
+    if (!S_ISREG(operation.mode)) continue;
+    operation.kind = OperationKind::kWrite;
+    operation.size = 10'000 * operations.size();
+    operations.push_back(operation);
+  }
+  return operations;
 }
 
 Result<InodeNumber> Runner::resolve(const std::string& path) {

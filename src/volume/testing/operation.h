@@ -51,6 +51,9 @@ struct Operation {
 enum class Selection { kAll, kAtomic };  // kAtomic: none that is made of several changes
 Operation choose(Random& random, Selection selection);
 
+// Makes some of what random operations will look for.
+std::vector<Operation> prelude();
+
 // Runs operations on one volume. What it did last is text: values or the errno; times are left out.
 class Runner {
  public:
