@@ -53,6 +53,16 @@ Result<std::size_t> read_memory(int fd, std::uint64_t offset, std::span<std::byt
   return done;
 }
 
+// The first page of `run` that the memfd lacks, or its end. One question per page: SEEK_HOLE would walk everything up
+// to the next hole, which in a large cached file is all of it, at every fsync.
+std::uint64_t end_of_present(int file, PageRange run) {
+  for (std::uint64_t page = run.first; page < run.end(); ++page) {
+    const auto offset = static_cast<off_t>(page * kPageSize);
+    if (lseek(file, offset, SEEK_DATA) != offset) return page;
+  }
+  return run.end();
+}
+
 }  // namespace
 
 // --- populate ---
@@ -194,9 +204,9 @@ Result<std::uint64_t> CachedNode::write_run(PageRange run, std::uint64_t size) {
   const std::uint64_t backed = slot.backed_pages.load(std::memory_order_relaxed);
   std::uint64_t stop = run.end();
   if (run.first < backed) {
-    const off_t hole = lseek(file_.get(), static_cast<off_t>(run.first * kPageSize), SEEK_HOLE);
-    const std::uint64_t hole_page = hole < 0 ? run.first : pages_of(static_cast<std::uint64_t>(hole));
-    if (hole_page < std::min(stop, backed)) stop = hole_page;
+    const std::uint64_t limit = std::min(stop, backed);
+    const std::uint64_t present = end_of_present(file_.get(), {run.first, limit - run.first});
+    if (present < limit) stop = present;
   }
   if (stop == run.first) return stop;
   const std::uint64_t offset = run.first * kPageSize, end = std::min(stop * kPageSize, size);
