@@ -31,8 +31,11 @@ bool starts_with(const char* text, const char* prefix) {
   return true;
 }
 
-char* put_hex2(char* out, std::uint64_t value) {
-  for (int shift = value > 0xff ? 8 : 4; shift >= 0; shift -= 4) *out++ = "0123456789abcdef"[(value >> shift) & 15];
+// At least two digits.
+char* put_hex(char* out, std::uint64_t value) {
+  int shift = 4;
+  while (shift < 28 && (value >> (shift + 4)) != 0) shift += 4;
+  for (; shift >= 0; shift -= 4) *out++ = "0123456789abcdef"[(value >> shift) & 15];
   return out;
 }
 
@@ -51,9 +54,9 @@ std::uint64_t shielded_maps_line(const char* line, char* out, std::uint64_t capa
   if (kept + 64 + kPathColumn + memory.reply.data_size > capacity) return 0;
   const protocol::ShieldAttributes& attributes = slot_at(slot).attributes;
   __builtin_memcpy(out, line, kept);
-  char* at = put_hex2(out + kept, (attributes.device & 0xfff00) >> 8);
+  char* at = put_hex(out + kept, (attributes.device & 0xfff00) >> 8);
   *at++ = ':';
-  at = put_hex2(at, (attributes.device & 0xff) | ((attributes.device >> 12) & 0xfff00));
+  at = put_hex(at, (attributes.device & 0xff) | ((attributes.device >> 12) & 0xfff00));
   *at++ = ' ';
   Line number;
   number.number(static_cast<std::int64_t>(attributes.inode));
