@@ -115,10 +115,11 @@ Answer Service::link(const ParsedRequest& request) {
   if (const int code = locate(request, 0, {.last_link = follows ? LastLink::kFollow : LastLink::kKeep}, &from)) {
     return Answer::failure(code);
   }
+  // Before anything about the new name, as in the kernel.
+  if (!from.is_host() && !from.exists) return Answer::failure(ENOENT);
   if (const int code = locate(request, 1, kForName, &to)) return Answer::failure(code);
   if (from.is_host() && to.is_host()) return host_answer(from, to);
   if (from.is_host() || to.is_host()) return Answer::failure(EXDEV);
-  if (!from.exists) return Answer::failure(ENOENT);
   if (to.exists) return Answer::failure(EEXIST);
   if (to.has_slash) return Answer::failure(ENOENT);
   const Region& region = *from.target.region;
