@@ -166,6 +166,22 @@ Answer Service::unlink(const ParsedRequest& request) {
   return {};
 }
 
+namespace {
+
+// Is the directory `above` at, or an ancestor of, `below`? Both lie in one region.
+bool is_above(const Position& above, const Position& below) {
+  if (!S_ISDIR(above.attributes.mode)) return false;
+  volume::InodeNumber at = below.node;
+  while (at != above.node) {
+    const auto parent = below.region->volume->parent(at);
+    if (!parent || parent.value() == at) return false;
+    at = parent.value();
+  }
+  return true;
+}
+
+}  // namespace
+
 int Service::check_rename(const Resolution& from, const Resolution& to, const CallerCredentials& caller,
                           unsigned flags) {
   if (from.last != LastComponent::kName) return EBUSY;
@@ -178,6 +194,7 @@ int Service::check_rename(const Resolution& from, const Resolution& to, const Ca
   if (!is_directory && (from.has_slash || (to.has_slash && !exchanges))) return ENOTDIR;
   if (to.exists && (flags & RENAME_NOREPLACE) != 0) return EEXIST;
   if (!to.exists && exchanges) return ENOENT;
+  if (to.exists && is_above(to.target, from.parent)) return exchanges ? EINVAL : ENOTEMPTY;
   if (const int code = check_removal(caller, from.parent.attributes, from.target.attributes)) return code;
   const int code = to.exists ? check_removal(caller, to.parent.attributes, to.target.attributes)
                              : check_access(caller, to.parent.attributes, kMayWrite | kMayExecute);
