@@ -175,6 +175,32 @@ TEST(FullHost, RefusesWritesAndNotSyncs) {
   EXPECT_TRUE(testing::mount_sample(store).value()->verify({}).value().problems.empty());
 }
 
+// Many records between two checkpoints of a volume without room: replaying them must not need more.
+TEST(FullVolume, IsRecovered) {
+  MemoryStore store;
+  CreateOptions options = testing::small_volume();
+  options.maximum_size = std::uint64_t{8} << 20;
+  options.journal_size = std::uint64_t{4} << 20;
+  ASSERT_TRUE(Volume::create(store, testing::sample_clock(), testing::test_key(), options));
+  auto volume = testing::mount_sample(store).value();
+  const InodeNumber file = volume->create_node(kRootInode, "f", {S_IFREG | 0644, 0, 0, 0, ""}).value().inode;
+  std::uint64_t size = 0;
+  while (volume->write(file, size, testing::pattern(kPageSize, 0))) size += kPageSize;
+  ASSERT_GT(size, std::uint64_t{2} << 20);
+  ASSERT_TRUE(volume->checkpoint());
+  for (std::uint64_t round = 1; !volume->wants_checkpoint(); ++round) {
+    const auto written = volume->write(file, round * 7 * kPageSize % size, testing::pattern(kPageSize, round));
+    ASSERT_TRUE(written.has_value()) << written.error().message();
+    ASSERT_TRUE(volume->sync().has_value());
+  }
+  const std::string before = testing::dump(*volume, testing::Times::kIncluded).value();
+  volume.reset();
+  const auto again = testing::mount_sample(store);
+  ASSERT_TRUE(again.has_value()) << again.error().message();
+  EXPECT_EQ(testing::dump(*again.value(), testing::Times::kIncluded).value(), before);
+  EXPECT_TRUE(again.value()->verify({}).value().problems.empty());
+}
+
 // Space that was promised is there, however full the volume gets.
 TEST(PromisedSpace, IsThereWhenTheVolumeIsFull) {
   MemoryStore store(testing::make_sample(testing::Ending::kClosed).value().image);

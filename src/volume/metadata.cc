@@ -159,7 +159,11 @@ Result<void> Metadata::store_space() {
 
 Result<Unit> Metadata::take_unit() {
   if (access_ == Access::kReadOnly) return next_virtual_unit_++;
-  const std::optional<Run> run = space_.take_node();
+  std::optional<Run> run = space_.take_node();
+  if (!run && space_.capacity() < growth_limit_) {
+    space_.set_capacity(std::min(growth_limit_, space_.capacity() + 64));
+    run = space_.take_node();
+  }
   if (!run) return refused(ENOSPC, "the volume is full");
   space_.confirm(*run);
   return run->first;

@@ -72,6 +72,9 @@ class Metadata : private NodeStore {
   const UnitContents* inline_contents(Unit unit) const;
   std::map<Unit, std::shared_ptr<const UnitContents>>& inline_units() { return inline_; }
 
+  // When no unit is left for a node, the capacity rises up to this (the store must follow); 0: it does not.
+  void set_growth_limit(Unit limit) { growth_limit_ = limit; }
+
   // --- nodes that the durable superblock still reaches, freed since; the next checkpoint takes them
   std::vector<Run> take_stored_frees() { return std::exchange(stored_frees_, {}); }
 
@@ -100,6 +103,7 @@ class Metadata : private NodeStore {
   Space space_;
   Tree tree_;
   Unit next_virtual_unit_ = kMaximumUnit;
+  Unit growth_limit_ = 0;
   std::vector<Run> freed_, stored_frees_;
   std::map<Unit, std::shared_ptr<const UnitContents>> inline_;
 };

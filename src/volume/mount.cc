@@ -185,6 +185,7 @@ Result<void> Engine::load_space() {
 }
 
 void Engine::start(const Start& start) {
+  superblock_.maximum_units = std::max(superblock_.maximum_units, metadata_.space().capacity());
   slots_ = start.slots;
   durable_ = start.durable;
   last_sequence_ = durable_.sequence;

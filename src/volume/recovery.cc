@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <unordered_map>
 
 #include "volume/check.h"
 #include "volume/errors.h"
@@ -138,25 +139,41 @@ Result<void> Recovery::check_anchor(const Position& anchored) const {
 }
 
 Result<void> Recovery::replay(Metadata& metadata) {
-  // Nodes that change now must not take units that a record is about to name.
-  std::vector<Run> named;
+  // Nodes that change now must not take units that a later record names.
+  std::unordered_map<Unit, std::uint32_t> named;
   for (const Record& record : records_) {
     VOLUME_CHECK(for_each_change(record.payload, [&](const ChangeRecord& change) -> Result<void> {
-      if (change.change == Change::kSetPages) named.push_back({change.run.unit, change.run.tags.size()});
+      if (change.change != Change::kSetPages) return {};
+      for (std::size_t index = 0; index < change.run.tags.size(); ++index) ++named[change.run.unit + index];
+      unit_end_ = std::max(unit_end_, change.run.unit + change.run.tags.size());
       return {};
     }));
   }
-  for (const Run& run : named) unit_end_ = std::max(unit_end_, run.end());
   if (unit_end_ > superblock_.maximum_units) return damaged("journal: pages lie outside of the volume");
   if (unit_end_ > metadata.space().capacity()) metadata.space().set_capacity(unit_end_);
-  for (const Run& run : named) {
-    for (Unit unit = run.first; unit < run.end(); ++unit) metadata.space().hold(unit);
+  for (const auto& [unit, count] : named) {
+    if (metadata.space().is_allocatable(unit)) metadata.space().hold(unit);
   }
+  metadata.set_growth_limit(superblock_.maximum_units + kRecoveryUnits);
   for (const Record& record : records_) {
-    VOLUME_CHECK(for_each_change(record.payload, [&](const ChangeRecord& change) { return apply(metadata, change); }));
+    VOLUME_CHECK(for_each_change(record.payload, [&](const ChangeRecord& change) -> Result<void> {
+      if (change.change == Change::kSetPages) {
+        for (std::size_t index = 0; index < change.run.tags.size(); ++index) --named[change.run.unit + index];
+      }
+      return apply(metadata, change);
+    }));
+    for (const Run& run : std::exchange(metadata.freed(), {})) {
+      for (Unit unit = run.first; unit < run.end(); ++unit) {
+        const auto later = named.find(unit);
+        if (later == named.end() || later->second == 0) metadata.space().drop({unit, 1});
+      }
+    }
   }
-  for (const Run& run : named) metadata.space().drop(run);
-  for (const Run& run : std::exchange(metadata.freed(), {})) metadata.space().drop(run);
+  for (const auto& [unit, count] : named) {
+    if (metadata.space().is_allocatable(unit)) metadata.space().drop({unit, 1});
+  }
+  metadata.set_growth_limit(0);
+  unit_end_ = std::max(unit_end_, metadata.space().capacity());
   return {};
 }
 

@@ -12,6 +12,10 @@
 
 namespace casemate::volume {
 
+// Replaying may need a few units more at a time than were needed when the records were written: so many beyond the
+// volume's maximum.
+inline constexpr Unit kRecoveryUnits = 4096;
+
 class Recovery {
  public:
   Recovery(ByteStore& store, const Keyring& keyring, const Journal& journal, const Superblock& superblock)
@@ -32,7 +36,7 @@ class Recovery {
   const std::deque<RecordPlace>& records() const { return places_; }
   std::size_t replayed_count() const { return records_.size(); }
   bool dropped_tail() const { return dropped_tail_; }
-  // One above the highest unit that a record refers to.
+  // So large the store must be.
   Unit unit_end() const { return unit_end_; }
 
  private:
