@@ -20,7 +20,7 @@ using protocol::NodeKind;
 using protocol::Operation;
 using protocol::PopulatePurpose;
 
-inline constexpr long kEacces = -13, kEnodev = -19;
+inline constexpr long kEacces = -13, kEnodev = -19, kEopnotsupp = -95;
 inline constexpr std::size_t kMappingCapacity = 1024;
 
 // Ranges may be stale (unmapped in part, or replaced): msync then makes something durable that nobody asked for.
@@ -88,6 +88,9 @@ long prepare_mapping(Thread& thread, const Regs& regs, PreparedMapping& prepared
   if (!kind.shielded()) return 0;
   const protocol::FileSlot& slot = slot_at(kind.slot);
   if (slot.kind != NodeKind::kRegular) return kEnodev;
+  // Direct access to persistent memory, which no memory file has. Refused before the keeper prepares a writable
+  // mapping: databases ask for it first with their whole log.
+  if ((regs.r10 & MAP_TYPE) == MAP_SHARED_VALIDATE && (regs.r10 & MAP_SYNC) != 0) return kEopnotsupp;
   const bool shared = (regs.r10 & MAP_TYPE) != MAP_PRIVATE;
   const bool writable = shared && (kind.flags & kKindWritable) != 0;
   if (shared && (regs.rdx & PROT_WRITE) != 0 && (slot.flags & protocol::kSlotReadOnly) != 0) return kEacces;
