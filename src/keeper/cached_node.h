@@ -85,6 +85,8 @@ class CachedNode {
   bool is_marked_dirty() const;
   // Marked, or written through mappings without a mark.
   bool may_be_newer() const { return is_marked_dirty() || is_mapped_.load(std::memory_order_relaxed); }
+  // Counts its pages in memory anew.
+  void measure() { account(); }
   std::uint64_t resident_pages() const { return resident_pages_.load(std::memory_order_relaxed); }
   // Writes back nothing at sync: it has no name, so nothing of it survives a crash.
   bool is_orphan() const { return orphan_.load(std::memory_order_relaxed); }

@@ -42,6 +42,7 @@ void Maintenance::tick(std::uint64_t count) {
   if (count % kWriteBackTicks == 0) done = cache_.write_back_all(nullptr);
   if (done && count % kSyncTicks == 0) done = durability_.sync_all();
   if (!done && warn_) warn_(done.error().message());
+  cache_.measure();
   cache_.make_room(0);
 }
 

@@ -1,9 +1,11 @@
 #include "keeper/memory_file.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 
@@ -13,9 +15,17 @@ namespace {
 constexpr unsigned kNoexecSeal = 8;  // MFD_NOEXEC_SEAL, Linux 6.3
 constexpr unsigned kExec = 16;       // MFD_EXEC, Linux 6.3
 
-// Of this process; held open because a program may be started where /proc is later replaced.
+// /proc/self/fd, held open: a name below it is found faster, and whatever happens to /proc later. A forked child has
+// descriptors of its own, so it opens its own.
+std::atomic<int> g_descriptor_directory{-1};
+
 int descriptor_directory() {
-  static const int directory = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int directory = g_descriptor_directory.load(std::memory_order_acquire);
+  if (directory >= 0) return directory;
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { g_descriptor_directory.store(-1); });
+  (void)registered;
+  UniqueFd opened(open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (g_descriptor_directory.compare_exchange_strong(directory, opened.get())) return opened.release();
   return directory;
 }
 

@@ -148,7 +148,6 @@ void PageCache::keep_for_path_handle(CachedNode& node) {
   node.has_path_handles = true;
 }
 
-
 void PageCache::set_open(const NodePointer& node) {
   if (node->use != NodeUse::kIdle) return;
   idle_.erase(node->idle_position);
@@ -261,6 +260,12 @@ bool PageCache::is_over_bound() const {
   return pages > 0 && static_cast<std::uint64_t>(pages) * kPageSize > options_.maximum_bytes;
 }
 
+void PageCache::measure() {
+  for (const NodeReference& node : nodes_where([](const CachedNode& node) { return node.is_marked_dirty(); })) {
+    node->measure();
+  }
+}
+
 void PageCache::make_room(std::uint64_t needed) {
   const std::uint64_t bound = options_.maximum_bytes / kPageSize;
   const auto resident = [&] {
@@ -326,20 +331,28 @@ std::uint64_t PageCache::available_pages(volume::Volume& volume) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(free - reserved, 0));
 }
 
+// Reservations are exact only when nothing waits to be written: files may have been deleted meanwhile, and space that
+// the volume gave up is free once that is durable. So everything of this volume goes there now, files without names
+// too.
+void PageCache::settle_space(volume::Volume& volume) {
+  const auto wanted = [&](const CachedNode& node) { return node.is_regular() && belongs_to(node, &volume); };
+  for (const NodeReference& node : nodes_where(wanted)) (void)node->write_back();
+  (void)volume.sync();
+  (void)volume.checkpoint();
+  reserved_pages_.store(std::max<std::int64_t>(arena_->space().load(std::memory_order_relaxed), 0));
+}
+
 Result<std::uint64_t> PageCache::reserve(CachedNode& node, std::uint64_t pages) {
   volume::Volume& volume = *node.region().volume;
   pages = std::max<std::uint64_t>(pages, 1);
   std::uint64_t available = available_pages(volume);
   if (available < 2 * pages) {
-    // Reservations of files that were deleted meanwhile, and space that is free once its removal is durable.
-    (void)write_back_all(&volume);
-    (void)volume.sync();
-    (void)volume.checkpoint();
-    reserved_pages_.store(std::max<std::int64_t>(arena_->space().load(std::memory_order_relaxed), 0));
+    settle_space(volume);
     available = available_pages(volume);
   }
   if (available < pages) return Error(ErrorCategory::kExhausted, "the volume is full", ENOSPC);
   const std::uint64_t granted = std::max(pages, std::min(kGrantPages, available / 4));
+  measure();
   make_room(granted);
   reserved_pages_.fetch_add(static_cast<std::int64_t>(granted), std::memory_order_relaxed);
   arena_->space().fetch_add(static_cast<std::int64_t>(granted), std::memory_order_relaxed);

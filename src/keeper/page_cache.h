@@ -87,6 +87,8 @@ class PageCache {
   // Brings the contents of every file (of one volume, or of all for null) into the volumes. The first error is
   // returned, after all were tried.
   Result<void> write_back_all(const volume::Volume* only);
+  // Counts the pages that members wrote since. Nothing else notices them before they are written back.
+  void measure();
   // Asks for at most `maximum` nodes whether anybody still has them open.
   void probe(std::size_t maximum);
   // Brings the cache below its bound, first by what nobody has open, then by clean pages, then by writing back.
@@ -121,6 +123,7 @@ class PageCache {
   Result<NodePointer> add_node(const Region& region, const volume::Attributes& attributes);
   Result<void> make_room_for_node();
   std::uint64_t available_pages(volume::Volume& volume);
+  void settle_space(volume::Volume& volume);
   bool retire(const NodePointer& node);
   bool drop_oldest_idle();
   bool is_unused(const NodePointer& node) const;

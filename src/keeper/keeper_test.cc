@@ -1,0 +1,222 @@
+// The keeper over encrypted volumes: what was acknowledged is there after every kind of end.
+#include "keeper/keeper.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "keeper/key_file.h"
+#include "keeper/manifest.h"
+#include "keeper/testing/running_keeper.h"
+#include "keeper/testing/simulated_member.h"
+
+namespace casemate::keeper {
+namespace {
+
+using protocol::Operation;
+using testing::OpenFile;
+using testing::RunningKeeper;
+using testing::SimulatedMember;
+
+constexpr const char* kEncrypted = R"({"cache": "8M", "regions": [
+  {"path": "/data", "kind": "encrypted", "volume": "v", "key-file": "v.key", "freshness": "local", "anchor": "v.anchor"}]})";
+
+class EncryptedRegion : public ::testing::Test {
+ protected:
+  void SetUp() override { testing::make_volume(scratch_, "v", std::uint64_t{256} << 20); }
+
+  testing::ScratchDirectory scratch_;
+};
+
+TEST_F(EncryptedRegion, KeepsContentsNamesAndTimesAcrossRuns) {
+  const std::string text(300000, 't');
+  protocol::ShieldAttributes before, after;
+  {
+    RunningKeeper keeper(kEncrypted, scratch_.path());
+    ASSERT_TRUE(keeper.is_running()) << keeper.error();
+    SimulatedMember member(keeper.hello());
+    ASSERT_EQ(member.make_directory("/data/d"), 0);
+    const OpenFile file = member.open("/data/d/f", O_RDWR | O_CREAT, 0640);
+    ASSERT_EQ(member.write(file, 0, text), 300000);
+    ASSERT_EQ(member.status("/data/d/f", &before), 0);
+    ASSERT_TRUE(keeper.end());
+  }
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  ASSERT_TRUE(keeper.is_running()) << keeper.error();
+  SimulatedMember member(keeper.hello());
+  ASSERT_EQ(member.status("/data/d/f", &after), 0);
+  EXPECT_EQ(after.size, 300000U);
+  EXPECT_EQ(after.inode, before.inode);
+  EXPECT_EQ(after.modify_time.seconds, before.modify_time.seconds);
+  EXPECT_EQ(after.modify_time.nanoseconds, before.modify_time.nanoseconds);
+  const OpenFile file = member.open("/data/d/f", O_RDONLY);
+  EXPECT_EQ(member.read(file, 0, 400000), text);
+}
+
+TEST_F(EncryptedRegion, LosesNothingSyncedWhenTheKeeperIsKilled) {
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ready[0]);
+    RunningKeeper keeper(kEncrypted, scratch_.path());
+    if (!keeper.is_running()) {
+      std::fprintf(stderr, "%s\n", keeper.error().c_str());
+      _exit(1);
+    }
+    SimulatedMember member(keeper.hello());
+    const OpenFile file = member.open("/data/f", O_RDWR | O_CREAT);
+    bool good = member.write(file, 0, std::string(100000, 's')) == 100000 && member.synchronize(file) == 0;
+    good = good && member.rename("/data/f", "/data/g") == 0 && member.synchronize(file) == 0;
+    member.write(file, 0, std::string(100000, 'u'));  // not synced
+    (void)!write(ready[1], good ? "y" : "n", 1);
+    pause();
+  }
+  close(ready[1]);
+  char good = 0;
+  EXPECT_EQ(read(ready[0], &good, 1), 1);
+  close(ready[0]);
+  EXPECT_EQ(good, 'y');
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  ASSERT_TRUE(keeper.is_running()) << keeper.error();
+  SimulatedMember member(keeper.hello());
+  const OpenFile file = member.open("/data/g", O_RDONLY);
+  ASSERT_EQ(file.result, 0);
+  const std::string found = member.read(file, 0, 200000);
+  ASSERT_EQ(found.size(), 100000U);
+  EXPECT_EQ(found.find_first_not_of("su"), std::string::npos);
+}
+
+TEST_F(EncryptedRegion, RefusesAnOldCopyThatTheAnchorDisowns) {
+  const auto run = [&](const std::string& contents) {
+    RunningKeeper keeper(kEncrypted, scratch_.path());
+    ASSERT_TRUE(keeper.is_running()) << keeper.error();
+    SimulatedMember member(keeper.hello());
+    const OpenFile file = member.open("/data/f", O_RDWR | O_CREAT);
+    ASSERT_EQ(member.write(file, 0, contents), static_cast<std::int64_t>(contents.size()));
+    ASSERT_EQ(member.synchronize(file), 0);
+    ASSERT_TRUE(keeper.end());
+  };
+  run("yesterday");
+  std::filesystem::copy_file(scratch_ / "v", scratch_ / "copy");
+  run("today");
+  std::filesystem::copy_file(scratch_ / "v", scratch_ / "newest");
+  std::filesystem::copy_file(scratch_ / "copy", scratch_ / "v", std::filesystem::copy_options::overwrite_existing);
+  {
+    RunningKeeper keeper(kEncrypted, scratch_.path());
+    EXPECT_FALSE(keeper.is_running());
+    EXPECT_NE(keeper.error().find("/data"), std::string::npos) << keeper.error();
+  }
+  // The control: the newest copy is accepted.
+  std::filesystem::copy_file(scratch_ / "newest", scratch_ / "v", std::filesystem::copy_options::overwrite_existing);
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  EXPECT_TRUE(keeper.is_running()) << keeper.error();
+}
+
+TEST_F(EncryptedRegion, FindsWritesThroughMappingsOfKilledPrograms) {
+  {
+    RunningKeeper keeper(kEncrypted, scratch_.path());
+    ASSERT_TRUE(keeper.is_running()) << keeper.error();
+    const pid_t child = fork();
+    if (child == 0) {
+      SimulatedMember member(keeper.hello());
+      const OpenFile file = member.open("/data/m", O_RDWR | O_CREAT);
+      member.call({.operation = Operation::kTruncate,
+                   .arguments = {16384},
+                   .base = {protocol::PlaceKind::kSlot, 0, file.slot}});
+      const auto populated =
+          member.call({.operation = Operation::kPopulate,
+                       .arguments = {0, 4, static_cast<std::uint64_t>(protocol::PopulatePurpose::kMapWritable)},
+                       .base = {protocol::PlaceKind::kSlot, 0, file.slot}});
+      void* const mapped = mmap(nullptr, 16384, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd.get(), 0);
+      if (populated.result() == 0 && mapped != MAP_FAILED)
+        std::memcpy(static_cast<char*>(mapped) + 9000, "through a mapping", 17);
+      kill(getpid(), SIGKILL);
+    }
+    waitpid(child, nullptr, 0);
+    ASSERT_TRUE(keeper.end());
+  }
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  ASSERT_TRUE(keeper.is_running()) << keeper.error();
+  SimulatedMember member(keeper.hello());
+  const OpenFile file = member.open("/data/m", O_RDONLY);
+  EXPECT_EQ(member.read(file, 9000, 17), "through a mapping");
+}
+
+TEST_F(EncryptedRegion, IsRefusedWhileAnotherKeeperHasIt) {
+  RunningKeeper first(kEncrypted, scratch_.path());
+  ASSERT_TRUE(first.is_running()) << first.error();
+  RunningKeeper second(kEncrypted, scratch_.path());
+  EXPECT_FALSE(second.is_running());
+  EXPECT_NE(second.error().find("in use by process " + std::to_string(getpid())), std::string::npos) << second.error();
+}
+
+TEST_F(EncryptedRegion, SaysWhatIsWrongWithKeys) {
+  const auto key = create_key_file(scratch_ / "other.key");
+  ASSERT_TRUE(key);
+  RunningKeeper wrong(
+      R"({"regions": [{"path": "/data", "kind": "encrypted", "volume": "v", "key-file": "other.key"}]})",
+      scratch_.path());
+  EXPECT_FALSE(wrong.is_running());
+  EXPECT_NE(wrong.error().find("key"), std::string::npos) << wrong.error();
+  RunningKeeper missing(R"({"regions": [{"path": "/data", "kind": "encrypted", "volume": "v", "key-file": "no.key"}]})",
+                        scratch_.path());
+  EXPECT_NE(missing.error().find("no.key"), std::string::npos) << missing.error();
+}
+
+TEST_F(EncryptedRegion, NamesNothingButItsRegions) {
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  ASSERT_TRUE(keeper.is_running()) << keeper.error();
+  SimulatedMember member(keeper.hello());
+  EXPECT_EQ(member.open("/etc/passwd", O_RDONLY).result, -EACCES);
+  EXPECT_EQ(member.open("/data/../etc/passwd", O_RDONLY).result, -EACCES);
+  const OpenFile root = member.open("/", O_RDONLY | O_DIRECTORY);
+  EXPECT_EQ(member.list(root), std::vector<std::string>{"data"});
+}
+
+TEST(AuthenticatedRegion, GivesContentsOnlyAsTheManifestHasThem) {
+  testing::ScratchDirectory scratch;
+  const std::string large(500000, 'l');
+  scratch.write("tree/bin/tool", large);
+  scratch.write("tree/conf", "good");
+  std::filesystem::create_symlink("bin/tool", scratch / "tree/link");
+  ManifestSummary summary;
+  const auto manifest = make_manifest(scratch / "tree", &summary, {});
+  ASSERT_TRUE(manifest) << manifest.error().message();
+  EXPECT_EQ(summary.files, 2U);
+  scratch.write("manifest", manifest.value());
+  const std::string description = R"({"regions": [{"path": "/", "kind": "authenticated", "source": "tree",
+    "manifest": "manifest", "sha256": ")" +
+                                  manifest_digest(manifest.value()) + "\"}]}";
+  {
+    RunningKeeper keeper(description, scratch.path());
+    ASSERT_TRUE(keeper.is_running()) << keeper.error();
+    SimulatedMember member(keeper.hello());
+    scratch.write("tree/conf", "evil");
+    scratch.write("tree/bin/more", "not in the manifest");
+    const OpenFile tool = member.open("/link", O_RDONLY);
+    ASSERT_EQ(tool.result, 0);
+    EXPECT_EQ(member.read(tool, 0, 600000), large);
+    EXPECT_EQ(member.open("/conf", O_RDONLY).result, -EIO);
+    EXPECT_EQ(member.open("/bin/more", O_RDONLY).result, -ENOENT);
+    EXPECT_EQ(member.open("/bin/tool", O_RDWR).result, -EROFS);
+    EXPECT_EQ(member.make_directory("/new"), -EROFS);
+    ASSERT_FALSE(keeper.warnings().empty());
+    EXPECT_NE(keeper.warnings().back().find("conf: differs from the manifest"), std::string::npos);
+  }
+  scratch.write("manifest", manifest.value() + "file 0644 0 0 0 - /added\n");
+  RunningKeeper changed(description, scratch.path());
+  EXPECT_NE(changed.error().find("SHA-256"), std::string::npos) << changed.error();
+}
+
+}  // namespace
+}  // namespace casemate::keeper
