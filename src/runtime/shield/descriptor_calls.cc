@@ -26,6 +26,7 @@ inline constexpr long kEnxio = -6, kEagain = -11, kEspipe = -29;
 inline constexpr std::uint64_t kSeekData = 3, kSeekHole = 4;
 inline constexpr std::uint64_t kAddSeals = 1033, kGetSeals = 1034, kSetLease = 1024, kNotify = 1026;
 inline constexpr std::uint64_t kLargeFile = 0100000;
+inline constexpr std::uint64_t kKeepSize = 1;                   // FALLOC_FL_KEEP_SIZE
 inline constexpr std::uint64_t kDirectoryCapacity = 56 * 1024;  // fits a reply
 
 std::int32_t descriptor(const Regs& regs) { return static_cast<std::int32_t>(regs.rdi); }
@@ -34,6 +35,20 @@ long access_mode(std::int32_t fd) {
   const long flags = host_call(SYS_fcntl, fd, F_GETFL);
   if (is_error(flags)) return flags;
   return (flags & O_PATH) != 0 ? kEbadf : flags & O_ACCMODE;
+}
+
+// The limit of file sizes (RLIMIT_FSIZE) holds where a file grows; the kernel does not see it grow here.
+long check_size_limit(const Thread& thread, std::int32_t fd, std::uint64_t size) {
+  constexpr long kFileSizeLimit = 1, kSigxfsz = 25, kEfbig = -27;
+  struct {
+    std::uint64_t soft, hard;
+  } limit{~std::uint64_t{0}, ~std::uint64_t{0}};
+  host_call(SYS_prlimit64, 0, kFileSizeLimit, 0, reinterpret_cast<long>(&limit));
+  struct stat status;
+  if (size <= limit.soft || host_call(SYS_fstat, fd, reinterpret_cast<long>(&status)) != 0) return 0;
+  if (size <= static_cast<std::uint64_t>(status.st_size)) return 0;
+  host_call(SYS_tkill, thread.tid, kSigxfsz);
+  return kEfbig;
 }
 
 long plain(long result) { return is_error(result) ? result : 0; }
@@ -72,6 +87,7 @@ long sys_ftruncate(Thread& thread, Regs& regs) {
   const long mode = access_mode(descriptor(regs));
   if (is_error(mode)) return mode;
   if (mode == O_RDONLY || static_cast<std::int64_t>(regs.rsi) < 0) return kEinval;
+  if (const long error = check_size_limit(thread, descriptor(regs), regs.rsi); error != 0) return error;
   return plain(slot_request(thread, Operation::kTruncate, kind.slot, regs.rsi));
 }
 
@@ -81,6 +97,9 @@ long sys_fallocate(Thread& thread, Regs& regs) {
   const long mode = access_mode(descriptor(regs));
   if (is_error(mode) || mode == O_RDONLY) return kEbadf;
   if (static_cast<std::int64_t>(regs.rdx) < 0 || static_cast<std::int64_t>(regs.r10) <= 0) return kEinval;
+  if ((regs.rsi & kKeepSize) == 0) {
+    if (const long error = check_size_limit(thread, descriptor(regs), regs.rdx + regs.r10); error != 0) return error;
+  }
   return plain(
       slot_request(thread, Operation::kAllocate, kind.slot, static_cast<std::uint32_t>(regs.rsi), regs.rdx, regs.r10));
 }
