@@ -65,6 +65,15 @@ std::optional<MappedFile> shown_as(int fd) {
   return std::nullopt;
 }
 
+// Touched data pages and the stack may grow between the looks; nothing else may change.
+std::vector<Mapping> places_of(std::vector<Mapping> mappings) {
+  for (Mapping& mapping : mappings) {
+    mapping.private_pages_kib = 0;
+    if (mapping.name == "[stack]") mapping.start = 0;
+  }
+  return mappings;
+}
+
 bool same_user_namespace(int process_directory) {
   const UniqueFd own(open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC));
   const auto here = identity_at(own.get(), "ns/user");
@@ -161,21 +170,23 @@ LasRefusal Caller::look_at_status() {
   return status.peak_kib == status.size_kib ? LasRefusal::kNone : LasRefusal::kProgramMapped;
 }
 
+// Behind the status, and of both the address space held from the beginning and the process's current one: when they
+// agree now, then the status was that of the former. (An address space outlives an exec where another task shares it.)
 LasRefusal Caller::look_at_mappings() {
-  const Result<std::string> text = read_from_start(smaps_.get(), kTextLimit);
-  if (!text.has_value()) return LasRefusal::kProgramMapped;
-  const Result<std::vector<Mapping>> parsed = parse_smaps(text.value());
-  if (!parsed.has_value()) return LasRefusal::kUninspectable;
-  std::vector<Mapping> found = parsed.value();
-  if (found.empty()) return LasRefusal::kImageReplaced;
-  if (const LasRefusal refusal = judge_mappings(found, expected_, file_); refusal != LasRefusal::kNone) return refusal;
-  // Touched data pages and the stack may grow between the looks; nothing else may change.
-  for (Mapping& mapping : found) {
-    mapping.private_pages_kib = 0;
-    if (mapping.name == "[stack]") mapping.start = 0;
-  }
-  if (first_seen_.empty()) first_seen_ = found;
-  return found == first_seen_ ? LasRefusal::kNone : LasRefusal::kImageReplaced;
+  const Result<std::string> held = read_from_start(smaps_.get(), kTextLimit);
+  const Result<std::string> current = read_file_at(directory_.get(), "maps", kTextLimit);
+  if (!held.has_value() || !current.has_value()) return LasRefusal::kProgramMapped;
+  const Result<std::vector<Mapping>> parsed = parse_smaps(held.value());
+  const Result<std::vector<Mapping>> parsed_now = parse_maps(current.value());
+  if (!parsed.has_value() || !parsed_now.has_value()) return LasRefusal::kUninspectable;
+  if (parsed.value().empty()) return LasRefusal::kImageReplaced;
+  const LasRefusal refusal = judge_mappings(parsed.value(), expected_, file_);
+  if (refusal != LasRefusal::kNone) return refusal;
+  if (!is_randomized(parsed.value())) return LasRefusal::kNotRandom;
+  const std::vector<Mapping> places = places_of(parsed.value());
+  if (first_seen_.empty()) first_seen_ = places;
+  const bool same = places == first_seen_ && places_of(parsed_now.value()) == first_seen_;
+  return same ? LasRefusal::kNone : LasRefusal::kImageReplaced;
 }
 
 bool Caller::is_alive() const {

@@ -7,7 +7,8 @@
 //  - connect, then exec the runtime -> the challenge comes after the first look; only this process may answer it, and
 //    the runtime answers on no socket but its own
 //  - answer from a program that the runtime then runs, and exec the runtime again before the second look -> smaps stays
-//    open: behind an exec it belongs to a dead address space and reads as empty
+//    open: behind an exec it belongs to a dead address space and reads as empty; should another task keep that one
+//    alive, the new one has other random addresses
 //  - unmap everything but the runtime's image -> VmPeak never shrinks
 //  - end, and let its number be taken by another process -> /proc/PID is held as an open directory, and by a pidfd
 #pragma once

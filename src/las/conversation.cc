@@ -46,7 +46,8 @@ constexpr const char* kReasons[] = {"nothing",
                                     "it may not be looked at",
                                     "it did not answer in time",
                                     "it is neither root nor the service's own user, or a program under the runtime",
-                                    "its image was replaced between the looks"};
+                                    "its image was replaced between the looks",
+                                    "its addresses are not randomized"};
 constexpr const char* kResults[] = {"given",           "malformed message",           "refused", "asked again",
                                     "back end failed", "not served by this back end", "busy"};
 

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "base/unique_fd.h"
+#include "crypto/host_configuration.h"
 #include "las/conversation.h"
 #include "las/key_file.h"
 #include "las/unix_socket.h"
@@ -62,7 +64,8 @@ void serve_one(int listener, pid_t caller, const Measure& measure) {
   setsid();
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NAME, "casemate-las");
-  if (chdir("/") == 0 && keep_only(listener)) {
+  crypto::ignore_host_configuration();
+  if (clearenv() == 0 && chdir("/") == 0 && keep_only(listener)) {
     serve_one(kListenerPlace, caller, measure);
   }
   _exit(0);

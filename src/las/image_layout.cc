@@ -92,6 +92,12 @@ Result<std::vector<ExpectedMapping>> expected_mappings(crypto::ByteView head) {
   return mappings;
 }
 
+bool is_randomized(const std::vector<Mapping>& found) {
+  return std::ranges::any_of(found, [](const Mapping& mapping) {
+    return mapping.name == "[stack]" && mapping.inode == 0 && mapping.end != kAddressLimit - kPage;
+  });
+}
+
 LasRefusal judge_mappings(const std::vector<Mapping>& found, const std::vector<ExpectedMapping>& expected,
                           const MappedFile& file) {
   std::vector<Mapping> own;

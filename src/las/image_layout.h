@@ -42,4 +42,8 @@ Result<std::vector<ExpectedMapping>> expected_mappings(crypto::ByteView head);
 protocol::LasRefusal judge_mappings(const std::vector<Mapping>& found, const std::vector<ExpectedMapping>& expected,
                                     const MappedFile& file);
 
+// Whether two looks at one layout tell images apart: the stack of an image without randomization ends at the end of the
+// address space.
+bool is_randomized(const std::vector<Mapping>& found);
+
 }  // namespace casemate::las

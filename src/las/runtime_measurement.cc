@@ -1,14 +1,12 @@
 #include "las/runtime_measurement.h"
 
-#include "crypto/hash.h"
-#include "las/image_layout.h"
+#include "evidence/runtime_image.h"
 
 namespace casemate::las {
 
 Result<evidence::Digest32> measure_runtime(crypto::ByteView file) {
-  const auto mappings = expected_mappings(file.first(std::min(file.size(), kImageHeadSize)));
-  if (!mappings.has_value()) return mappings.error();
-  return crypto::sha256(file);
+  const evidence::RuntimeMeasurement measured = CASEMATE_TRY(evidence::measure_runtime_image(file));
+  return measured.mr_enclave;
 }
 
 }  // namespace casemate::las

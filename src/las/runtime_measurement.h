@@ -1,4 +1,4 @@
-// The number that identifies a runtime executable: the one function of the LAS and of `casemate measure`.
+// The number that identifies a runtime executable: what `casemate measure` prints.
 #pragma once
 
 #include "base/result.h"

@@ -100,6 +100,7 @@ enum class LasRefusal : std::uint32_t {
   kTooSlow,         // it did not answer in time
   kNotOwner,        // only the LAS's own user and root may ask for its status
   kImageReplaced,   // the process image between the two looks is not the same
+  kNotRandom,       // its addresses are not randomized, so a replaced image could look the same
 };
 
 struct LasStatus {
