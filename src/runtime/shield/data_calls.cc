@@ -92,15 +92,30 @@ long settle_read(const Transfer& transfer, std::uint64_t position, long count, s
   return count;
 }
 
+// No page can be missing: the position matters only if that changes under the read.
+long read_complete(const Transfer& transfer, std::uint64_t evictions) {
+  const long count = pass_through(transfer.thread, transfer.regs);
+  if (count <= 0 || evictions_of(transfer.slot) == evictions) return count;
+  std::uint64_t position = transfer.position;
+  if (position == kAnyOffset) {
+    const long end = offset_of(transfer.fd);
+    if (end < count) return count;
+    position = static_cast<std::uint64_t>(end - count);
+  }
+  return settle_read(transfer, position, count, evictions);
+}
+
 long read_slot(const Transfer& transfer) {
+  const std::uint64_t evictions = evictions_of(transfer.slot);
+  if (is_complete(transfer.slot, evictions)) return read_complete(transfer, evictions);
   std::uint64_t position = transfer.position;
   if (position == kAnyOffset) {
     const long offset = offset_of(transfer.fd);
     if (is_error(offset)) return pass_through(transfer.thread, transfer.regs);
     position = static_cast<std::uint64_t>(offset);
   }
-  const std::uint64_t evictions = evictions_of(transfer.slot);
   const ByteRange range{position, transfer.size};
+  consider_complete(transfer.slot, evictions);
   const long error = populate_absent(transfer.thread, transfer.slot, range, PopulatePurpose::kRead);
   if (error != 0) return error;
   const long count = pass_through(transfer.thread, transfer.regs);
@@ -183,8 +198,10 @@ long write_slot(const Transfer& transfer, const DescriptorKind& kind) {
   if (error != 0) return error;
   const long count = pass_through(transfer.thread, regs);
   if (count <= 0) return count;
-  // The kernel knows where it went: behind it stands the offset, or (pwrite with O_APPEND) the file's end.
-  if (by_offset || append) {
+  // The kernel knows where it went: behind it stands the offset, or (pwrite with O_APPEND) the file's end. Nobody else
+  // can have moved the offset of a description that one thread of one process has.
+  const bool certain = (kind.flags & kKindExclusive) != 0 && process_thread_count() == 1;
+  if (append || (by_offset && !certain)) {
     const long end = by_offset ? offset_of(transfer.fd) : static_cast<long>(size_of(transfer.fd));
     if (end >= count && static_cast<std::uint64_t>(end - count) != position) {
       mark_after_write(transfer.thread, transfer.slot, {position, static_cast<std::uint64_t>(count)});

@@ -120,6 +120,42 @@ Kept mark_written(const SlotView& view, PageRange pages) {
 
 }  // namespace
 
+namespace {
+
+// Of one slot: which memory file, and the count of evictions + 1 at which it was complete. Seqlock by the second.
+struct CompleteFile {
+  std::atomic<std::uint64_t> inode, evictions;
+};
+constinit CompleteFile g_complete[protocol::kSlotCapacity] = {};
+constinit std::atomic<std::uint32_t> g_considered{0};
+
+// A scan costs a byte per page: large files are looked at every so many reads.
+inline constexpr std::uint64_t kSmallFilePages = 64;
+inline constexpr std::uint32_t kReadsBetweenScans = 64;
+
+}  // namespace
+
+bool is_complete(std::uint32_t slot, std::uint64_t evictions) {
+  const CompleteFile& file = g_complete[slot];
+  if (file.evictions.load(std::memory_order_acquire) != evictions + 1) return false;
+  if (file.inode.load(std::memory_order_acquire) != slot_at(slot).memfd_inode) return false;
+  return file.evictions.load(std::memory_order_relaxed) == evictions + 1;
+}
+
+void consider_complete(std::uint32_t slot, std::uint64_t evictions) {
+  SlotView view;
+  if (!view_slot(slot, view)) return;
+  const bool turn = g_considered.fetch_add(1, std::memory_order_relaxed) % kReadsBetweenScans == 0;
+  if (view.backed_pages > kSmallFilePages && !turn) return;
+  const std::uint64_t inode = slot_at(slot).memfd_inode;
+  if (!find_absent(view, {0, view.backed_pages}).empty()) return;
+  if (!view_is_current(slot, view) || evictions_of(slot) != evictions) return;
+  CompleteFile& file = g_complete[slot];
+  file.evictions.store(0, std::memory_order_release);
+  file.inode.store(inode, std::memory_order_release);
+  file.evictions.store(evictions + 1, std::memory_order_release);
+}
+
 std::uint64_t evictions_of(std::uint32_t slot) { return slot_at(slot).eviction_count.load(std::memory_order_seq_cst); }
 
 long populate_absent(Thread& thread, std::uint32_t slot, ByteRange range, PopulatePurpose purpose) {

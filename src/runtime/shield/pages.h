@@ -21,6 +21,12 @@ inline constexpr ByteRange kWholeFile = {0, std::uint64_t{1} << 62};
 // Counts evictions of the slot: what was read or written between two equal counts was there all the time.
 std::uint64_t evictions_of(std::uint32_t slot);
 
+// Was every page of the file that the volume holds in the cache at this count of evictions? Then reads at any position
+// need no look at states while the count stays: what is written later comes from the cache itself. False: not known.
+bool is_complete(std::uint32_t slot, std::uint64_t evictions);
+// Finds that out, now and then.
+void consider_complete(std::uint32_t slot, std::uint64_t evictions);
+
 // Has every page of the range that the volume holds brought into the cache. 0 or a negative errno.
 long populate_absent(Thread& thread, std::uint32_t slot, ByteRange range, protocol::PopulatePurpose purpose);
 // Asks the keeper even when all pages are there, because the purpose pins them.
