@@ -6,7 +6,7 @@ import time
 from trees import snapshot
 from workshop import describe, expect
 
-ROUNDS = 12
+ROUNDS = 8
 
 
 def import_seconds(shop, tree):
@@ -18,10 +18,10 @@ def import_seconds(shop, tree):
 def make_tree(shop):
     tree = shop.path("tree")
     os.mkdir(tree)
-    for number in range(1500):
+    for number in range(800):
         shop.file("tree/%d/%d" % (number % 20, number), shop.random.randbytes(shop.random.randrange(20000)))
-    for number in range(8):
-        shop.file("tree/large-%d" % number, shop.random.randbytes(12 << 20))
+    for number in range(4):
+        shop.file("tree/large-%d" % number, shop.random.randbytes(8 << 20))
     return tree
 
 
@@ -83,7 +83,7 @@ def case_killed_compact_leaves_everything(shop):
     expect(shop.call("import", full, shop.path("hole")))
     expect(shop.call("export", full, shop.path("before")))
     before = snapshot(shop.path("before"))
-    for number in range(6):
+    for number in range(4):
         copy = shop.copy(full, shop.path("copy"))
         kill_after(shop.start("compact", copy), shop.random.uniform(0, 0.4))
         expect(shop.call("verify", copy))
