@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 .PHONY: help setup build demo test bench install clean format lint
 
 help:
-	@echo "make demo     Redis, Python and nginx under the runtime, with a table native vs Casemate"
+	@echo "make demo     Redis, Python and nginx natively and under the runtime; SQLite and PostgreSQL in an encrypted volume"
 	@echo "make test     everything CI runs"
 	@echo "make build    executables in build/bin"
 	@echo "make bench    all benchmarks, writes docs/performance.md"

@@ -18,7 +18,8 @@ class Volume:
             old.unlink(missing_ok=True)
         with open(os.open(self.key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(os.urandom(32))
-        self._tool("create", "--anchor", self.anchor, "--size", "8G", self.path)
+        self._tool("create", "--size", "8G", self.path)
+        self._tool("anchor", "--set", "--anchor", self.anchor, self.path)
         self._tool("import", "--anchor", self.anchor, self.path, mount_point)
         encrypted = {
             "path": str(mount_point),
