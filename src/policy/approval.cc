@@ -1,6 +1,7 @@
 #include "policy/approval.h"
 
 #include <algorithm>
+#include <set>
 
 #include "crypto/hash.h"
 #include "policy/canonical.h"
@@ -68,6 +69,17 @@ Ballot count(const ApprovalInput& input) {
   return ballot;
 }
 
+// People behind the members that hold: a nested quorum and CREATOR may be the same one. A caller without a key counts.
+std::size_t distinct_count(const std::vector<std::vector<std::string>>& witnesses) {
+  std::set<std::string> keys;
+  std::size_t nameless = 0;
+  for (const std::vector<std::string>& witness : witnesses) {
+    if (witness.empty()) ++nameless;
+    keys.insert(witness.begin(), witness.end());
+  }
+  return keys.size() + nameless;
+}
+
 class Evaluation {
  public:
   Evaluation(const ApprovalInput& input, Ballot ballot) : input_(input), ballot_(std::move(ballot)) {}
@@ -127,7 +139,7 @@ bool Evaluation::is_reached(const AccessTerm& quorum, std::vector<std::string>& 
         is_person && std::any_of(witnesses.begin(), witnesses.end(), [&](const auto& other) { return other == keys; });
     if (!is_known) witnesses.push_back(std::move(keys));
   }
-  if (witnesses.size() < quorum.at_least) return false;
+  if (witnesses.size() < quorum.at_least || distinct_count(witnesses) < quorum.at_least) return false;
   for (const std::vector<std::string>& keys : witnesses) {
     for (const std::string& key : keys) {
       if (!contains(counted, key)) counted.push_back(key);

@@ -76,6 +76,18 @@ TEST_F(Approval, CountsOnePersonOnceUnderTwoNames) {
   EXPECT_EQ(judge({quorum_}).outcome, Outcome::kMissing);
 }
 
+TEST_F(Approval, CountsOnePersonOnceInsideAndOutsideOfANestedQuorum) {
+  AccessTerm inner = word(TermKind::kQuorum);
+  inner.at_least = 1;
+  inner.of = {signer(alice_), signer(bob_)};
+  quorum_.of = {word(TermKind::kCreator), inner};
+  creator_ = key_hash(public_hex(alice_));
+  add(alice_);
+  EXPECT_EQ(judge({quorum_}).outcome, Outcome::kMissing);
+  add(bob_);
+  EXPECT_EQ(judge({quorum_}).outcome, Outcome::kGranted);
+}
+
 TEST_F(Approval, BindsEverythingThatTellsChangesApart) {
   add(alice_);
   const SignedDecision good = decisions_.front();

@@ -43,6 +43,7 @@ List as_set(const std::vector<std::string>& texts) { return as_set(List(texts.be
 template <typename T, typename F>
 List map_all(const std::vector<T>& all, F&& form) {
   List list;
+  list.reserve(all.size());
   for (const T& one : all) list.emplace_back(form(one));
   return list;
 }

@@ -37,6 +37,7 @@ void check_security(Checker& checker);
 template <typename T>
 std::vector<std::string_view> names_of(const std::vector<T>& all) {
   std::vector<std::string_view> names;
+  names.reserve(all.size());
   for (const T& one : all) names.push_back(one.name);
   return names;
 }

@@ -158,59 +158,52 @@ void check_publicity(Checker& checker, const Secret& secret) {
 
 // ---- cycles ---------------------------------------------------------------------------------------------------------
 
+// One walk over all edges; a secret that is met while it is still on the way closes a circle.
 class CycleFinder {
  public:
-  explicit CycleFinder(const Session& session) {
-    for (const SecretUse& use : secret_uses(session)) {
+  explicit CycleFinder(Checker& checker) : checker_(checker) {
+    for (const Secret& secret : checker.session.secrets) marks_[secret.name] = Mark::kNew;
+    for (const SecretUse& use : secret_uses(checker.session)) {
       const bool is_edge =
           use.kind == UseKind::kValueOfSecret || use.kind == UseKind::kPrivateKey || use.kind == UseKind::kIssuer;
-      if (is_edge && session.find_secret(use.secret) != nullptr) edges_[use.holder].insert(use.secret);
+      if (is_edge && marks_.contains(use.secret)) edges_[use.holder].insert(use.secret);
     }
   }
 
-  // "a -> b -> a" for a cycle through `name`, else empty.
-  std::string cycle_through(const std::string& name) {
-    path_ = {name};
-    visited_.clear();
-    return search(name, name) ? text() : "";
+  void run() {
+    for (const Secret& secret : checker_.session.secrets) walk(secret);
   }
 
  private:
-  bool search(const std::string& at, const std::string& target) {
-    for (const std::string& next : edges_[at]) {
-      if (next == target) return true;
-      if (!visited_.insert(next).second) continue;
-      path_.push_back(next);
-      if (search(next, target)) return true;
-      path_.pop_back();
+  enum class Mark { kNew, kOnTheWay, kDone };
+
+  // As deep as there are secrets (2000 at most).
+  void walk(const Secret& secret) {
+    if (marks_[secret.name] != Mark::kNew) return;
+    marks_[secret.name] = Mark::kOnTheWay;
+    way_.push_back(secret.name);
+    for (const std::string& next : edges_[secret.name]) {
+      if (marks_[next] == Mark::kOnTheWay) {
+        tell(next, secret.where);
+      } else if (const Secret* found = checker_.session.find_secret(next)) {
+        walk(*found);
+      }
     }
-    return false;
+    way_.pop_back();
+    marks_[secret.name] = Mark::kDone;
   }
-  std::string text() const {
-    std::string all;
-    for (const std::string& name : path_) all += name + " -> ";
-    return all + path_.front();
+  void tell(const std::string& first, Position where) {
+    std::string circle;
+    for (auto at = std::find(way_.begin(), way_.end(), first); at != way_.end(); ++at) circle += *at + " -> ";
+    checker_.out.error(where, "secrets refer to each other in a circle: " + circle + first,
+                       "remove one of the references");
   }
 
+  Checker& checker_;
   std::map<std::string, std::set<std::string>> edges_;
-  std::set<std::string> visited_;
-  std::vector<std::string> path_;
+  std::map<std::string, Mark> marks_;
+  std::vector<std::string> way_;
 };
-
-void check_cycles(Checker& checker) {
-  CycleFinder finder(checker.session);
-  std::set<std::string> reported;
-  for (const Secret& secret : checker.session.secrets) {
-    if (reported.contains(secret.name)) continue;
-    const std::string cycle = finder.cycle_through(secret.name);
-    if (cycle.empty()) continue;
-    checker.out.error(secret.where, "secrets refer to each other in a circle: " + cycle,
-                      "remove one of the references");
-    for (const Secret& other : checker.session.secrets) {
-      if ((" " + cycle + " ").find(" " + other.name + " ") != std::string::npos) reported.insert(other.name);
-    }
-  }
-}
 
 }  // namespace
 
@@ -224,12 +217,13 @@ void check_secrets(Checker& checker) {
     check_foreign(checker, secret);
     check_publicity(checker, secret);
   }
-  check_cycles(checker);
+  CycleFinder(checker).run();
 }
 
 void check_secret_uses(Checker& checker) {
   std::set<std::string, std::less<>> used;
   for (const SecretUse& use : secret_uses(checker.session)) {
+    if (checker.out.is_full()) return;
     const Secret* secret = checker.session.find_secret(use.secret);
     if (secret == nullptr) {
       checker.out.error(use.where, use.place + " refers to a secret `" + use.secret + "` that is not declared",

@@ -43,6 +43,8 @@ class Diagnostics {
   }
   void add(Diagnostic diagnostic);
 
+  // Nothing more is kept: advice that costs time need not be worked out.
+  bool is_full() const { return all_.size() >= kMaxKept; }
   bool has_errors() const { return error_count_ != 0; }
   std::size_t error_count() const { return error_count_; }
   std::size_t omitted_count() const { return omitted_count_; }

@@ -10,6 +10,7 @@ namespace casemate::policy {
 namespace {
 
 constexpr std::size_t kMaxPath = 1024;
+constexpr std::size_t kMaxListSize = 2000;
 
 // Keys that people bring from elsewhere and that are no keys of sessions.
 struct ForeignKey {
@@ -73,6 +74,7 @@ void Reader::wrong(const Node& node, const std::string& what, const std::string&
 }
 
 void Reader::report_unknown(const Node& key, const std::string& owner, std::span<const std::string_view> known) {
+  if (out.is_full()) return out.error(key.where, "");
   std::string advice;
   for (const ForeignKey& row : kForeignKeys) {
     if (row.key == key.text) advice = row.advice;
@@ -87,6 +89,10 @@ bool Reader::expect_list(const Node& node, const std::string& what, const std::s
           node.kind == NodeKind::kMapping ? "put `- ` before its first key" : "write [...]");
     return false;
   }
+  if (node.items.size() > kMaxListSize) {
+    out.error(node.where, what + ": more than " + std::to_string(kMaxListSize) + " items", "split the session");
+    return false;
+  }
   if (!node.items.empty()) return true;
   out.error(node.where, what + ": expected a list of " + of + ", found an empty one", "remove the key");
   return false;
@@ -99,24 +105,28 @@ bool Reader::expect_mapping(const Node& node, const std::string& what) {
   return false;
 }
 
-std::string Reader::text(const Node& node, const std::string& what, Disclosure disclosure) {
+std::optional<std::string> Reader::maybe_text(const Node& node, const std::string& what, Disclosure disclosure) {
   if (node.kind != NodeKind::kScalar) {
     wrong(node, what, "text");
-    return "";
+    return std::nullopt;
   }
   if (node.quoting == Quoting::kQuoted) return node.text;
   const PlainMeaning meaning = meaning_of_plain(node.text);
   if (is_whole(meaning)) return node.text;
   if (meaning == PlainMeaning::kNull) {
     wrong(node, what, "text", "for an empty text write \"\"");
-    return "";
+    return std::nullopt;
   }
   const bool may_quote = disclosure == Disclosure::kPublic;
   out.error(node.where,
             what + ": without quotes " + (may_quote ? quoted(node.text) : "this text") + " is " +
                 std::string(name_of(meaning)) + " in YAML, not text",
             may_quote ? "write \"" + node.text + "\"" : "write it in quotes");
-  return "";
+  return std::nullopt;
+}
+
+std::string Reader::text(const Node& node, const std::string& what, Disclosure disclosure) {
+  return maybe_text(node, what, disclosure).value_or("");
 }
 
 std::string Reader::template_text(const Node& node, const std::string& what) {
@@ -129,42 +139,37 @@ std::string Reader::template_text(const Node& node, const std::string& what) {
 }
 
 std::string Reader::local_name(const Node& node, const std::string& what) {
-  std::string name = text(node, what);
-  if (node.kind != NodeKind::kScalar || (name.empty() && !is_null(node) && !node.text.empty())) return name;
-  if (is_null(node)) return name;
-  if (!is_local_name(name)) {
-    out.error(node.where, what + ": " + quoted(node.text) + " is no name",
+  const std::optional<std::string> name = maybe_text(node, what, Disclosure::kPublic);
+  if (name && !is_local_name(*name)) {
+    out.error(node.where, what + ": " + quoted(*name) + " is no name",
               "names have letters, digits, and _ - . inside, at most " + std::to_string(kMaxLocalName));
   }
-  return name;
+  return name.value_or("");
 }
 
 std::string Reader::absolute_session(const Node& node, const std::string& what) {
-  const std::string reference = text(node, what);
-  if (reference.empty()) {
-    if (node.kind == NodeKind::kScalar && node.text.empty() && !is_null(node)) wrong(node, what, "a session's name");
-    return "";
-  }
-  Result<std::string> absolute = resolve_session(session, reference);
+  const std::optional<std::string> reference = maybe_text(node, what, Disclosure::kPublic);
+  if (!reference) return "";
+  Result<std::string> absolute = resolve_session(session, *reference);
   if (absolute) return std::move(absolute).value();
-  out.error(node.where, what + ": " + quoted(reference) + ": " + absolute.error().message(),
+  out.error(node.where, what + ": " + quoted(*reference) + ": " + absolute.error().message(),
             "write the other session's full name, or ../name for a sibling");
   return "";
 }
 
 std::string Reader::path(const Node& node, const std::string& what) {
-  std::string value = text(node, what);
-  if (value.empty() && !(node.quoting == Quoting::kQuoted && node.kind == NodeKind::kScalar)) return value;
-  const bool has_dots =
-      ("/" + value + "/").find("/../") != std::string::npos || ("/" + value + "/").find("/./") != std::string::npos;
-  if (value.empty() || value.front() != '/' || has_dots || value.find("//") != std::string::npos) {
-    out.error(node.where, what + ": " + quoted(value) + " is no absolute path",
+  std::optional<std::string> value = maybe_text(node, what, Disclosure::kPublic);
+  if (!value) return "";
+  const std::string closed = "/" + *value + "/";
+  const bool has_dots = closed.find("/../") != std::string::npos || closed.find("/./") != std::string::npos;
+  if (value->empty() || value->front() != '/' || has_dots || value->find("//") != std::string::npos) {
+    out.error(node.where, what + ": " + quoted(*value) + " is no absolute path",
               "write it from / on, without . and .. and //");
-  } else if (value.size() > kMaxPath) {
+  } else if (value->size() > kMaxPath) {
     out.error(node.where, what + ": a path of more than " + std::to_string(kMaxPath) + " bytes", "shorten it");
   }
-  if (value.size() > 1 && value.back() == '/') value.pop_back();
-  return value;
+  if (value->size() > 1 && value->back() == '/') value->pop_back();
+  return *value;
 }
 
 std::string Reader::hex(const Node& node, const std::string& what, std::span<const std::size_t> sizes) {
@@ -256,7 +261,8 @@ std::size_t Reader::choose(const Node& node, const std::string& what, std::span<
   }
   const auto found = std::find(words.begin(), words.end(), node.text);
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
-  out.error(node.where, what + ": " + quoted(node.text) + " is not known", suggest(node.text, words));
+  out.error(node.where, what + ": " + quoted(node.text) + " is not known",
+            out.is_full() ? "" : suggest(node.text, words));
   return 0;
 }
 

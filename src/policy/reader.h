@@ -37,6 +37,8 @@ class Reader {
 
   // `what` is how messages call the value: "`size`". Each reports at most one error and then gives a harmless value.
   std::string text(const Node& node, const std::string& what, Disclosure disclosure = Disclosure::kPublic);
+  // Nothing after an error.
+  std::optional<std::string> maybe_text(const Node& node, const std::string& what, Disclosure disclosure);
   // With well-formed references to secrets, if any; never quoted.
   std::string template_text(const Node& node, const std::string& what);
   std::string local_name(const Node& node, const std::string& what);
@@ -56,6 +58,7 @@ class Reader {
   template <typename T>
   T choice(const Node& node, const std::string& what, std::span<const Choice<T>> choices) {
     std::vector<std::string_view> words;
+    words.reserve(choices.size());
     for (const Choice<T>& row : choices) words.push_back(row.word);
     return choices[choose(node, what, words)].value;
   }
@@ -70,13 +73,13 @@ class Reader {
                       T (*read)(Reader&, const Node&)) {
     std::vector<T> items;
     if (!expect_list(node, what, of)) return items;
+    items.reserve(node.items.size());
     for (const Node& item : node.items) items.push_back(read(*this, item));
     return items;
   }
 
   void wrong(const Node& node, const std::string& what, const std::string& expected, std::string advice = "");
 
-  // Returns null when the key may be read; otherwise why not.
   void report_unknown(const Node& key, const std::string& owner, std::span<const std::string_view> known);
 
   const std::string session;
@@ -97,6 +100,7 @@ void read_mapping(T& target, const Node& node, const std::string& owner, std::sp
                   Reader& reader) {
   if (!reader.expect_mapping(node, owner)) return;
   std::vector<std::string_view> known;
+  known.reserve(fields.size());
   for (const Field<T>& field : fields) known.push_back(field.name);
   for (const Entry& entry : node.entries) {
     const Field<T>* found = nullptr;

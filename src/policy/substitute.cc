@@ -76,6 +76,14 @@ std::string encode(std::string_view bytes, Encoding encoding, const char* pem_la
   return std::string(bytes);
 }
 
+// The kernel's argv and environment end at the first NUL.
+Result<SharedSecretText> without_nul(SharedSecretText text) {
+  if (text->expose().find('\0') == std::string_view::npos) return text;
+  return Error(ErrorCategory::kFormat,
+               "a secret with a NUL byte can be neither argument nor variable; use its format hex or base64, or an "
+               "injected file");
+}
+
 Result<void> append_literal(Pieces& pieces, std::string_view text, const Session& session, const SecretSource& source) {
   const std::vector<SecretReference> references = CASEMATE_TRY(find_references(text));
   std::size_t at = 0;
@@ -122,6 +130,7 @@ Result<SharedSecretText> write_secret(const SecretMaterial& material, std::strin
   const std::vector<std::string_view> all = bytes_of(material, row->part);
   if (all.empty()) return Error(ErrorCategory::kNotFound, who + " has no " + (part.what + 2) + " for this service");
   Pieces pieces;
+  pieces.reserve(all.size());
   for (const std::string_view bytes : all) pieces.push_back(share(encode(bytes, row->encoding, part.pem_label)));
   return join(pieces);
 }
@@ -130,6 +139,11 @@ Result<SharedSecretText> substitute(std::string_view text, const Session& sessio
   Pieces pieces;
   if (Result<void> done = append_literal(pieces, text, session, source); !done) return done.error();
   return join(pieces);
+}
+
+Result<SharedSecretText> substitute_variable(std::string_view text, const Session& session,
+                                             const SecretSource& source) {
+  return without_nul(CASEMATE_TRY(substitute(text, session, source)));
 }
 
 Result<SharedSecretText> substitute_word(std::string_view word, const Session& session, const SecretSource& source,
@@ -147,7 +161,7 @@ Result<SharedSecretText> substitute_word(std::string_view word, const Session& s
     }
     pieces.push_back(share(host_arguments[index]));
   }
-  return join(pieces);
+  return without_nul(join(pieces));
 }
 
 }  // namespace casemate::policy

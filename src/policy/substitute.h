@@ -39,9 +39,12 @@ class SecretSource {
 Result<SharedSecretText> substitute(std::string_view text, const Session& session, const SecretSource& source);
 
 // One word of a command: references as above, and `@@n` by host_arguments[n]. Errors besides: kUsage when the host gave
-// fewer arguments. The word stays one word whatever is filled in.
+// fewer arguments; kFormat when a NUL byte would cut the word off. The word stays one word whatever is filled in.
 Result<SharedSecretText> substitute_word(std::string_view word, const Session& session, const SecretSource& source,
                                          std::span<const std::string> host_arguments);
+
+// A value of the environment: as substitute(), and kFormat besides when a NUL byte would cut it off.
+Result<SharedSecretText> substitute_variable(std::string_view text, const Session& session, const SecretSource& source);
 
 // One secret in one form: what a reference is replaced by. Errors: kFormat.
 Result<SharedSecretText> write_secret(const SecretMaterial& material, std::string_view name, std::string_view format);

@@ -80,6 +80,12 @@ TEST_F(Substitution, WritesEveryFormat) {
             block("CERTIFICATE", "TEVBRg==") + block("CERTIFICATE", "Q0E=") + block("CERTIFICATE", "Uk9PVA=="));
 }
 
+TEST_F(Substitution, RefusesArgumentsAndVariablesThatANulWouldCut) {
+  EXPECT_NE(word("$$CASEMATE::raw$$", {}).find("a secret with a NUL byte"), std::string::npos);
+  EXPECT_FALSE(substitute_variable("$$CASEMATE::raw$$", session_, source_));
+  EXPECT_TRUE(substitute_variable("$$CASEMATE::raw:hex$$", session_, source_));
+}
+
 TEST_F(Substitution, NamesWhatIsMissingAndNoValue) {
   EXPECT_EQ(filled("$$CASEMATE::none$$"), "error: secret `none` is not there");
   EXPECT_EQ(filled("$$CASEMATE::pw:pem$$"), "error: secret `pw` (ascii) has no format `pem`; known are hex, base64");

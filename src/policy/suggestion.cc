@@ -7,6 +7,8 @@ namespace casemate::policy {
 namespace {
 
 constexpr std::size_t kMaxWord = 64;
+// A hostile text could declare thousands of names and mistype each: only so many are compared or listed.
+constexpr std::size_t kMaxCompared = 256, kMaxListed = 20;
 
 char folded(char letter) { return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter; }
 
@@ -76,7 +78,7 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   // A third of the letters; short words need not have a neighbour.
   unsigned best = word.size() < 3 ? 1 : static_cast<unsigned>(std::min(word.size(), kMaxWord)) / 3 + 1;
   std::string_view found;
-  for (const std::string_view candidate : known) {
+  for (const std::string_view candidate : known.first(std::min(known.size(), kMaxCompared))) {
     const unsigned distance = edit_distance(word, candidate);
     if (distance >= best) continue;
     best = distance;
@@ -90,8 +92,10 @@ std::string suggest(std::string_view word, std::span<const std::string_view> kno
   if (!near.empty()) return "did you mean `" + std::string(near) + "`?";
   if (known.empty()) return "none is declared";
   std::string text = "known are ";
-  for (std::size_t i = 0; i < known.size(); ++i) text += (i == 0 ? "" : ", ") + std::string(known[i]);
-  return text;
+  for (std::size_t i = 0; i < std::min(known.size(), kMaxListed); ++i) {
+    text += (i == 0 ? "" : ", ") + std::string(known[i]);
+  }
+  return known.size() > kMaxListed ? text + ", ..." : text;
 }
 
 }  // namespace casemate::policy

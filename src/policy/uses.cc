@@ -1,17 +1,22 @@
 #include "policy/uses.h"
 
+#include <set>
+
 namespace casemate::policy {
 namespace {
 
 class Collector {
  public:
-  explicit Collector(const Session& session) : session_(session) {}
+  explicit Collector(const Session& session) : session_(session) {
+    for (const Secret& secret : session.secrets) names_.insert(secret.name);
+  }
 
   void add_template(std::string_view text, SecretUse use) {
     Result<std::vector<SecretReference>> references = find_references(text);
     if (!references) return;  // the parser has refused it
     for (const SecretReference& reference : references.value()) {
-      NamedFormat named = named_format(session_, reference);
+      NamedFormat named = names_.contains(reference.name) ? NamedFormat{reference.name, reference.format}
+                                                          : named_format(session_, reference);
       use.secret = std::move(named.secret);
       use.format = std::move(named.format);
       uses_.push_back(use);
@@ -28,6 +33,7 @@ class Collector {
 
  private:
   const Session& session_;
+  std::set<std::string_view> names_;
   std::vector<SecretUse> uses_;
 };
 
