@@ -236,8 +236,8 @@ CASE(descriptor_sent_to_another_process_is_the_same_file) {
     int fd = open("f", O_RDWR | O_CREAT, 0600);
     char control[CMSG_SPACE(sizeof fd)] = {0}, byte = 0;
     struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
-                             .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
     struct cmsghdr* rights = CMSG_FIRSTHDR(&message);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
@@ -248,8 +248,7 @@ CASE(descriptor_sent_to_another_process_is_the_same_file) {
   }
   char control[CMSG_SPACE(sizeof(int))], byte;
   struct iovec part = {&byte, 1};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
-                           .msg_controllen = sizeof control};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
   CHECK_EQ(recvmsg(pair[0], &message, 0), 1);
   CHECK_EQ(wait_for(child), 0);
   int fd;
