@@ -33,14 +33,15 @@ inline constexpr std::size_t kPageSize = 4096;
 // State of one page of a cached file, one byte each, changed by compare-and-swap only.
 //   absent  not in the memfd. Pages at or behind FileSlot::backed_pages read as zeros by nature and may be used as they
 //           are; others must be populated by the keeper before they are read or partly written.
-//   clean   equal to the volume; the keeper may evict it (clean -> busy, eviction_count + 1, punch the hole, -> absent).
-//   dirty   newer than the volume; the keeper writes it back (dirty -> clean first, then it reads the page).
+//   clean   equal to the volume; the keeper may evict it (clean -> busy, eviction_count + 1, punch the hole, ->
+//   absent). dirty   newer than the volume; the keeper writes it back (dirty -> clean first, then it reads the page).
 //   busy    the keeper is about to fill it (absent -> busy -> clean) or to drop it. Whoever wants the page, even to
 //           overwrite all of it, asks kPopulate, which waits.
 // A member that writes marks its pages dirty before (so they are not evicted) and again after (so what it wrote is
 // found). Between the two the keeper may have written the page back and evicted it; so a member that finds the
 // eviction_count changed since before the first mark, or a page absent or busy at the second, asks kPopulate and writes
-// again at the same offset. A member that reads re-reads eviction_count afterwards and repeats the read when it changed.
+// again at the same offset. A member that reads re-reads eviction_count afterwards and repeats the read when it
+// changed.
 enum PageState : std::uint8_t { kPageAbsent = 0, kPageClean = 1, kPageDirty = 2, kPageBusy = 3 };
 
 enum class NodeKind : std::uint32_t { kNone, kRegular, kDirectory, kSymbolicLink, kOther };
