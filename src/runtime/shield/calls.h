@@ -76,13 +76,15 @@ long finish_chdir(Thread& thread, RequestMemory& memory);
 long finish_chroot(Thread& thread, RequestMemory& memory);
 
 // Handlers in runs with volumes for rows that have a handler of their own without.
-#define CASEMATE_SHIELD_HANDLERS(X)                                                                               \
-  X(open)                                                                                                         \
-  X(creat)                                                                                                        \
-  X(openat)                                                                                                       \
-  X(openat2)                                                                                                      \
-  X(stat) X(lstat) X(newfstatat) X(statx) X(access) X(faccessat) X(faccessat2) X(readlink) X(readlinkat) X(fstat) \
-      X(getdents) X(getdents64) X(fcntl)
+#define CASEMATE_SHIELD_HANDLERS(X) \
+  X(open)                           \
+  X(creat)                          \
+  X(openat)                         \
+  X(openat2)                        \
+  X(stat)                           \
+  X(lstat)                          \
+  X(newfstatat)                     \
+  X(statx) X(access) X(faccessat) X(faccessat2) X(readlink) X(readlinkat) X(fstat) X(getdents) X(getdents64) X(fcntl)
 #define CASEMATE_DECLARE(name) long shield_##name(Thread& thread, Regs& regs);
 CASEMATE_SHIELD_HANDLERS(CASEMATE_DECLARE)
 #undef CASEMATE_DECLARE
