@@ -72,6 +72,12 @@ Digest TreePeaks::root() const {
   return root;
 }
 
+std::optional<Digest> TreePeaks::peak(unsigned level) const {
+  if (level >= 64 || (size_ >> level & 1) == 0) return std::nullopt;
+  // Larger peaks stand in front of it: one for each higher digit.
+  return peaks_[static_cast<std::size_t>(std::popcount(size_ >> level)) - 1];
+}
+
 std::vector<Digest> TreePeaks::append(const Digest& leaf) {
   std::vector<Digest> finished = {leaf};
   for (std::uint64_t rest = size_; (rest & 1) != 0; rest >>= 1) {

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -49,6 +50,8 @@ class TreePeaks {
   std::uint64_t size() const { return size_; }
   // Requires: size() > 0 for a meaningful value; empty_root() otherwise.
   Digest root() const;
+  // The peak of this level, when the tree has one: node (level, (size() >> level) - 1).
+  std::optional<Digest> peak(unsigned level) const;
   // Appends a leaf. Returns the complete nodes that it finished, of levels 0 (the leaf itself), 1, 2, ...
   std::vector<Digest> append(const Digest& leaf);
 

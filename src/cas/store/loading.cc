@@ -1,0 +1,62 @@
+#include "cas/store/loading.h"
+
+#include <unistd.h>
+
+#include <optional>
+
+#include "cas/store/draft.h"
+
+namespace casemate::cas::internal {
+
+std::string database_path(const std::string& directory) { return directory + "/cas.db"; }
+
+Error damaged_store(const std::string& what) {
+  return Error(ErrorCategory::kFormat, "the CAS database was changed outside of the CAS, or is damaged: " + what +
+                                           "; restore a backup (`casemate cas restore`)");
+}
+
+Result<StoreDatabase> open_database(const std::string& directory, DatabaseAccess access) {
+  const std::string path = database_path(directory);
+  if (::access(path.c_str(), F_OK) != 0) {
+    return Error(ErrorCategory::kNotFound, "there is no CAS store in " + directory);
+  }
+  return StoreDatabase::open(path, access);
+}
+
+Result<RootKey> unseal_root(StoreDatabase& database, UnsealMethod& method) {
+  const auto slots = CASEMATE_TRY(database.slots());
+  std::string kinds;
+  std::optional<Error> refusal;
+  for (const UnsealSlot& slot : slots) {
+    kinds += (kinds.empty() ? "" : ", ") + slot.kind;
+    if (slot.kind != method.kind()) continue;
+    auto root = method.recover(slot);
+    if (root) return root;
+    refusal = root.error();
+  }
+  if (refusal) return *refusal;
+  return Error(ErrorCategory::kUsage,
+               std::string("this store is not unsealed by ") + method.kind() + ", but by " + kinds);
+}
+
+Result<LoadedState> load_state(StoreDatabase& database, const RootKey& root) {
+  LoadedState loaded;
+  const Bytes sealed_keys = CASEMATE_TRY(database.meta("keys"));
+  auto keys = KeySet::open(root, sealed_keys);
+  if (!keys) return damaged_store("its keys do not open");
+  loaded.keys = std::move(keys).value();
+  const Bytes sealed_state = CASEMATE_TRY(database.meta("state"));
+  const auto opened = loaded.keys->open_labelled(kStateLabel, 0, sealed_state);
+  if (!opened) return damaged_store("its state does not open");
+  std::uint64_t generation = 0;
+  loaded.state = std::make_shared<State>(CASEMATE_TRY(decode_state(opened.value().expose(), generation)));
+  const State& state = *loaded.state;
+  if (generation != loaded.keys->secrets().generation) return damaged_store("keys and state are of different times");
+  if (auto done = verify_head(state.head, state.log_keys); !done) return damaged_store(done.error().message());
+  if (log_key_of(loaded.keys->log_key()) != key_for_size(state.log_keys, state.head.head.size)) {
+    return damaged_store("the log key is not the one that signed the newest head");
+  }
+  return loaded;
+}
+
+}  // namespace casemate::cas::internal
