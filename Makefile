@@ -3,11 +3,11 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: help setup build demo test bench install clean format lint
+.PHONY: help setup build demo test test-thorough bench install clean format lint
 
 help:
 	@echo "make demo     Redis, Python and nginx natively and under the runtime; SQLite and PostgreSQL in an encrypted volume"
-	@echo "make test     everything CI runs"
+	@echo "make test     everything CI runs; make test-thorough adds sanitizers, clang-tidy and fuzzers"
 	@echo "make build    executables in build/bin"
 	@echo "make bench    all benchmarks, writes docs/performance.md"
 	@echo "make setup    Debian packages that are missing (needs root)"
@@ -25,6 +25,9 @@ demo: build
 
 test: setup
 	tools/run-tests
+
+test-thorough: setup
+	tools/run-tests --thorough
 
 bench: build
 	tests/bench/run; status=$$?; tests/bench/report && exit $$status
