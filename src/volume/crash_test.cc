@@ -248,9 +248,9 @@ class RandomCrash : public ::testing::TestWithParam<int> {};
 TEST_P(RandomCrash, LosesNothingSynced) {
   const std::uint64_t seed =
       from_environment("CASEMATE_CRASH_SEED", 20'261'123) + static_cast<std::uint64_t>(GetParam());
-  const std::uint64_t wanted = from_environment("CASEMATE_CRASH_STATES", 1'500);
+  const std::uint64_t wanted = from_environment("CASEMATE_CRASH_STATES", 750);
   Random random(seed);
-  constexpr std::uint64_t kRounds = 5;
+  constexpr std::uint64_t kRounds = 3;
   std::size_t changes = 0;
   for (std::uint64_t round = 0; round < kRounds; ++round) {
     Recorder recorder(random());
@@ -266,7 +266,7 @@ TEST_P(RandomCrash, LosesNothingSynced) {
             << " operations that changed something, seed " << seed << "\n";
   EXPECT_GT(changes, 100U);
 }
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomCrash, ::testing::Range(0, 6));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomCrash, ::testing::Range(0, 12));
 
 // All subsets of the loose sectors where there are few, else all that lack or have one, and all prefixes.
 std::uint64_t check_all_states(const Trace& trace, std::size_t point, CrashStates& states, Random& random) {

@@ -233,7 +233,10 @@ Result<void> Engine::apply_pages(InodeNumber inode, std::uint64_t first_page, co
 Result<void> Engine::write_pages(InodeNumber inode, std::uint64_t first_page, std::span<const std::byte> pages,
                                  std::uint64_t end_of_data) {
   const PlacedPages placed = CASEMATE_TRY(place_pages(inode, first_page, pages.size() / kPageSize));
-  Bytes sealed(pages.size());
+  // Kept per thread: fresh pages from the kernel cost as much as the sealing.
+  thread_local Bytes buffer;
+  if (buffer.size() < pages.size()) buffer.resize(pages.size());
+  const std::span<std::byte> sealed = std::span(buffer).first(pages.size());
   const Result<std::vector<Tag>> tags = seal_pages(inode, first_page, placed, pages, sealed);
   Result<void> done = tags ? Result<void>() : Result<void>(tags.error());
   if (done && !placed.is_inline) done = store_pages(placed, sealed);

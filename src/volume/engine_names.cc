@@ -133,10 +133,15 @@ Result<Attributes> Engine::remove_entry(InodeNumber directory, const Slot& slot)
 }
 
 Result<void> Engine::erase_all(InodeNumber inode, ItemType type) {
+  std::optional<Key> previous;
   while (true) {
     const auto item = CASEMATE_TRY(metadata_.next({inode, type, 0}, {inode, type, ~std::uint64_t{0}}));
     if (!item) return {};
-    VOLUME_CHECK(erase(Key(item->key)));
+    const Key key = item->key;
+    // Found again: it stands where its key does not lead.
+    if (key == previous) return fail(damaged("metadata: an item stands in the wrong node"));
+    VOLUME_CHECK(erase(key));
+    previous = key;
   }
 }
 

@@ -6,16 +6,20 @@
 #include "volume/engine.h"
 
 namespace casemate::volume {
+namespace {
+
+constexpr int kMaximumDepth = 1 << 17;
+
+}  // namespace
 
 // A directory must not move below itself: nobody would reach it again.
 Result<void> Engine::require_not_inside(InodeNumber inode, InodeNumber directory) {
-  for (InodeNumber above = directory; above != 0;) {
+  InodeNumber above = directory;
+  for (int depth = 0; above != 0 && depth < kMaximumDepth; ++depth) {
     if (above == inode) return refused(EINVAL, "a directory cannot move into itself");
-    const InodeNumber next = CASEMATE_TRY(load_directory(above)).parent;
-    if (next == above) return damaged("metadata: a directory is its own parent");
-    above = next;
+    above = CASEMATE_TRY(load_directory(above)).parent;
   }
-  return {};
+  return above == 0 ? Result<void>() : refused(ELOOP, "directories are nested too deeply");
 }
 
 Result<void> Engine::check_replaceable(const Slot& from, const Slot& to) {

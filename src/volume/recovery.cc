@@ -191,6 +191,7 @@ Result<void> Recovery::apply(Metadata& metadata, const ChangeRecord& change) con
     case Change::kClearPages:
       return without_balance(metadata.clear_pages(change.range));
     case Change::kReservePages:
+      if (change.range.count > superblock_.maximum_units) return damaged("journal: more pages than the volume has");
       return without_balance(metadata.reserve_pages(change.range));
     case Change::kInline: {
       auto contents = std::make_shared<UnitContents>();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <unordered_set>
 
 #include "volume/check.h"
 #include "volume/errors.h"
@@ -417,7 +418,8 @@ void Tree::trim(std::size_t maximum) {
 // --- whole tree
 
 Result<void> Tree::walk_below(const NodePointer& pointer, unsigned level, const Key* lower_bound,
-                              const std::function<void(Unit, const NodePage*, const Error*)>& visit) {
+                              const std::function<void(Unit, const NodePage*, const Error*)>& visit,
+                              std::unordered_set<Unit>& seen) {
   NodePage page;
   const auto known = nodes_.find(pointer.unit);
   if (known != nodes_.end() && (known->second->dirty || known->second->in_checkpoint)) {
@@ -428,15 +430,17 @@ Result<void> Tree::walk_below(const NodePointer& pointer, unsigned level, const 
     return {};
   }
   visit(pointer.unit, &page, nullptr);
+  if (!seen.insert(pointer.unit).second) return {};  // the visitor has noticed; once is enough
   for (std::size_t position = 0; page.level() > 0 && position < page.count(); ++position) {
     const Key key = page.key(position);
-    VOLUME_CHECK(walk_below(pointer_at(page, position), page.level() - 1, &key, visit));
+    VOLUME_CHECK(walk_below(pointer_at(page, position), page.level() - 1, &key, visit, seen));
   }
   return {};
 }
 
 Result<void> Tree::walk(const std::function<void(Unit, const NodePage*, const Error*)>& visit) {
-  return walk_below(root_, kAnyLevel, nullptr, visit);
+  std::unordered_set<Unit> seen;
+  return walk_below(root_, kAnyLevel, nullptr, visit, seen);
 }
 
 Result<void> Tree::move_nodes_from(Unit bound) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/result.h"
@@ -128,7 +129,8 @@ class Tree {
   Result<void> seal(Node& node, NodePointer& pointer, crypto::Aes256Gcm::Session& session, std::uint32_t epoch,
                     std::uint64_t& counter, std::vector<SealedNode>& out);
   Result<void> walk_below(const NodePointer& pointer, unsigned level, const Key* lower_bound,
-                          const std::function<void(Unit, const NodePage*, const Error*)>& visit);
+                          const std::function<void(Unit, const NodePage*, const Error*)>& visit,
+                          std::unordered_set<Unit>& seen);
   void touch(Node& node);
   void unlink(Node& node);
 
