@@ -81,7 +81,8 @@ class Bench:
         for service in self.services:
             if service.process.poll() is None:
                 service.process.kill()
-            service.process.communicate()
+            if not service.process.stderr.closed:
+                service.process.communicate()
 
     def path(self, name):
         return os.path.join(self.directory, name)
