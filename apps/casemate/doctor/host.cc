@@ -20,6 +20,7 @@
 #include <sstream>
 
 #include "base/unique_fd.h"
+#include "casemate/doctor/trusted_hardware.h"
 
 namespace casemate::cli {
 namespace {
@@ -123,28 +124,6 @@ Finding vsyscall() {
               : "no kernel entry escapes interception"};
 }
 
-struct TeeDevice {
-  const char* path;
-  const char* name;
-};
-
-Finding tee_devices() {
-  static constexpr TeeDevice kDevices[] = {{"/dev/sgx_enclave", "SGX"},
-                                           {"/dev/tdx_guest", "TDX"},
-                                           {"/dev/sev-guest", "SEV-SNP"},
-                                           {"/sys/kernel/config/tsm/report", "configfs-tsm"}};
-  std::string found;
-  for (const TeeDevice& device : kDevices) {
-    if (access(device.path, F_OK) == 0) found += (found.empty() ? "" : ", ") + std::string(device.name);
-  }
-  if (found.empty()) {
-    return {"tee", "Trusted hardware", Verdict::kMissing, "none found",
-            "SIMULATION only: memory is protected against nobody who is root here or owns the kernel"};
-  }
-  return {"tee", "Trusted hardware", Verdict::kLimited, found,
-          "this version does not use it yet: programs run in SIMULATION, unprotected against root"};
-}
-
 std::string size_text(rlim_t value) {
   if (value == RLIM_INFINITY) return "unlimited";
   if (value >= (1 << 20) && value % (1 << 20) == 0) return fmt::format("{} MiB", value >> 20);
@@ -232,10 +211,24 @@ Finding swap() {
 Finding dispatch() { return judge_dispatch(probe_dispatch()); }
 
 using Probe = Finding (*)();
-constexpr Probe kProbes[] = {kernel,       dispatch,        fsgsbase,         membarrier,          vsyscall,
-                             seccomp,      tee_devices,     memfd_secret,     memfd_exec,          swap,
-                             ptrace_scope, user_namespaces, descriptor_limit, locked_memory_limit, address_space_limit,
-                             stack_limit,  overcommit,      huge_pages,       mappings_limit};
+constexpr Probe kProbes[] = {kernel,
+                             dispatch,
+                             fsgsbase,
+                             membarrier,
+                             vsyscall,
+                             seccomp,
+                             memfd_secret,
+                             memfd_exec,
+                             swap,
+                             ptrace_scope,
+                             user_namespaces,
+                             descriptor_limit,
+                             locked_memory_limit,
+                             address_space_limit,
+                             stack_limit,
+                             overcommit,
+                             huge_pages,
+                             mappings_limit};
 
 }  // namespace
 
@@ -303,6 +296,7 @@ Finding judge_dispatch(const DispatchProbe& probe) {
 HostReport examine_host() {
   HostReport report;
   for (const Probe probe : kProbes) report.findings.push_back(probe());
+  for (Finding& finding : examine_trusted_hardware(las::HostPaths())) report.findings.push_back(std::move(finding));
   return report;
 }
 

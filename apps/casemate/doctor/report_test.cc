@@ -73,8 +73,8 @@ TEST(Doctor, FindingsAreCompleteAndNamedOnce) {
     EXPECT_TRUE(ids.insert(entry.id).second) << entry.id;
     EXPECT_FALSE(entry.title.empty() || entry.value.empty() || entry.consequence.empty()) << entry.id;
   }
-  for (const char* id : {"kernel", "syscall_user_dispatch", "fsgsbase", "memfd_secret", "user_namespaces", "tee",
-                         "limit_nofile", "ptrace_scope"}) {
+  for (const char* id : {"kernel", "syscall_user_dispatch", "fsgsbase", "memfd_secret", "user_namespaces",
+                         "las_backend", "limit_nofile", "ptrace_scope"}) {
     EXPECT_EQ(ids.count(id), 1U) << id;
   }
 }

@@ -13,6 +13,7 @@
 
 #include "casemate/las/clean_start.h"
 #include "casemate/subcommands.h"
+#include "crypto/host_configuration.h"
 #include "las/client.h"
 #include "las/key_file.h"
 #include "las/runtime_measurement.h"
@@ -195,6 +196,7 @@ int las_command(const std::vector<std::string>& words) {
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + "; see `casemate las --help`", kExitUsage);
   }
+  crypto::ignore_host_configuration();
   Result<void> done;
   if (app.got_subcommand("serve")) {
     done = start_clean_again(words);

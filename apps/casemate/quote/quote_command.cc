@@ -7,6 +7,7 @@
 #include "attest/process_verifier.h"
 #include "casemate/quote/evidence_files.h"
 #include "casemate/quote/evidence_listing.h"
+#include "casemate/quote/get.h"
 #include "casemate/quote/quote_options.h"
 #include "casemate/quote/quote_report.h"
 #include "casemate/subcommands.h"
@@ -153,14 +154,6 @@ int finish(const Result<int>& outcome) { return outcome ? outcome.value() : comp
 
 int execute(const ShowQuote& request) { return finish(show(request)); }
 int execute(const VerifyQuote& request) { return finish(verify(request)); }
-int execute(const GetQuote&) {
-  std::fputs(
-      "casemate quote get: not available: evidence is given by a local attestation service (LAS) to the runtime that "
-      "it "
-      "started, and to no other program\n",
-      stderr);
-  return kExitUsage;
-}
 int execute(const PrintText& request) {
   std::fputs(request.text.c_str(), request.exit_code == 0 ? stdout : stderr);
   return request.exit_code;
@@ -169,6 +162,7 @@ int execute(const PrintText& request) {
 }  // namespace
 
 int quote_command(const std::vector<std::string>& words) {
+  if (!words.empty() && words.front() == "get") return quote_get_command({words.begin() + 1, words.end()});
   return std::visit([](const auto& request) { return execute(request); }, parse_quote_words(words));
 }
 

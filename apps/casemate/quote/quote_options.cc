@@ -15,7 +15,7 @@ constexpr const char* kHelp =
 Usage: casemate quote show FILE [--json]
        casemate quote verify FILE [--collateral FILE]... [OPTIONS]
        casemate quote verify --case DIR [OPTIONS]
-       casemate quote get
+       casemate quote get --nonce HEX --output FILE [--las SOCKET]    (`casemate quote get --help`)
 
   --collateral FILE   DCAP collateral (JSON), or for SNP: certificates (DER, PEM, certificate table) and revocation
                       lists; may be given several times
@@ -213,7 +213,6 @@ QuoteRequest parse_quote_words(const std::vector<std::string>& words) {
   show->add_flag("--json", parsed.json);
   CLI::App* verify = app.add_subcommand("verify");
   describe_verify(*verify, parsed);
-  app.add_subcommand("get");
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::CallForHelp&) {
@@ -223,7 +222,6 @@ QuoteRequest parse_quote_words(const std::vector<std::string>& words) {
   }
   parsed.show.form = parsed.json ? OutputForm::kJson : OutputForm::kTable;
   if (show->parsed()) return parsed.show;
-  if (!verify->parsed()) return GetQuote{};
   Result<QuoteRequest> request = judge_verify(parsed);
   return request ? std::move(request).value() : QuoteRequest(complaint(request.error().message()));
 }

@@ -30,15 +30,13 @@ struct VerifyQuote {
   OutputForm form = OutputForm::kTable;
 };
 
-struct GetQuote {};
-
 // Text for the terminal instead of work: help, or what is wrong with the words.
 struct PrintText {
   std::string text;
   int exit_code = 0;
 };
 
-using QuoteRequest = std::variant<ShowQuote, VerifyQuote, GetQuote, PrintText>;
+using QuoteRequest = std::variant<ShowQuote, VerifyQuote, PrintText>;
 
 QuoteRequest parse_quote_words(const std::vector<std::string>& words);
 
