@@ -255,7 +255,7 @@ TEST_P(RandomCrash, LosesNothingSynced) {
   for (std::uint64_t round = 0; round < kRounds; ++round) {
     Recorder recorder(random());
     for (const Operation& operation : testing::prelude()) recorder.run(operation);
-    recorder.run_random(120, testing::Selection::kAtomic);
+    recorder.run_random(250, testing::Selection::kAtomic);
     const Trace trace = recorder.finish();
     if (HasFailure()) return;
     changes += trace.marks.size();
