@@ -51,6 +51,12 @@ TEST(RunOptions, TraceFileAloneSwitchesTracingOn) {
   EXPECT_EQ(run({"run", "--trace=summary", "--trace-file=x", "--", "p"}).trace, runtime::TraceMode::kSummary);
 }
 
+TEST(RunOptions, NamesTheRunDescription) {
+  EXPECT_EQ(run({"run", "--", "p"}).description, "");
+  EXPECT_EQ(run({"run", "--fs", "app.json", "p", "--fs", "theirs"}).description, "app.json");
+  EXPECT_EQ(refused({"run", "--fs", "", "--", "p"}).exit_code, 125);
+}
+
 TEST(RunOptions, PatchingIsOnUnlessSwitchedOff) {
   EXPECT_EQ(run({"run", "--", "p"}).patching, Patching::kOn);
   EXPECT_EQ(run({"run", "--no-patching", "--", "p"}).patching, Patching::kOff);

@@ -97,6 +97,7 @@ void CachedNode::set_modify_time(const volume::Timestamp& time) {
   const timespec times[2] = {{0, UTIME_OMIT}, to_timespec(time)};
   futimens(file_.get(), times);
   written_time_ = times[1];
+  has_given_time_ = true;
 }
 
 bool CachedNode::is_marked_dirty() const {

@@ -151,6 +151,7 @@ class CachedNode {
   std::uint64_t evict_hand_ = 0;
   bool pinned_ = false;
   timespec written_time_ = {};                   // the memfd's mtime that the volume has
+  bool has_given_time_ = false;                  // written_time_ was chosen by utimensat
   std::map<std::uint64_t, MappedRange> mapped_;  // ranges that programs may write through, by first page
   std::vector<StateRange> old_ranges_;           // outgrown; members may still look at them
 

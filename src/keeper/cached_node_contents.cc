@@ -1,5 +1,6 @@
 // How contents of a CachedNode move between the memfd and the volume: populate and write-back.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -132,7 +133,7 @@ Result<void> CachedNode::load(PageRange range) {
 // The pages are busy: nobody else writes them in the memfd.
 Result<void> CachedNode::load_run(PageRange run) {
   if (run.count == 0) return {};
-  TransferBuffer& buffer = TransferBuffer::of_this_thread();
+  TransferBuffer buffer;
   const std::span<std::byte> bytes = buffer.span().first(static_cast<std::size_t>(run.count * kPageSize));
   const std::uint64_t offset = run.first * kPageSize;
   const std::size_t got = CASEMATE_TRY(region_.volume->read(inode_, offset, bytes));
@@ -210,8 +211,8 @@ Result<std::uint64_t> CachedNode::write_run(PageRange run, std::uint64_t size) {
   }
   if (stop == run.first) return stop;
   const std::uint64_t offset = run.first * kPageSize, end = std::min(stop * kPageSize, size);
-  const auto bytes =
-      TransferBuffer::of_this_thread().span().first(static_cast<std::size_t>((stop - run.first) * kPageSize));
+  TransferBuffer buffer;
+  const auto bytes = buffer.span().first(static_cast<std::size_t>((stop - run.first) * kPageSize));
   const std::size_t got =
       CASEMATE_TRY(read_memory(file_.get(), offset, bytes.first(static_cast<std::size_t>(end - offset))));
   if (auto written = region_.volume->write(inode_, offset, bytes.first(got)); !written) return written.error();
@@ -231,12 +232,24 @@ Result<void> CachedNode::write_attributes(const struct stat& memory, bool wrote)
   volume::AttributeChange change;
   const auto size = static_cast<std::uint64_t>(memory.st_size);
   if (size != volume_size_) change.size = size;
-  if (wrote || change.size || !is_same(memory.st_mtim, written_time_))
-    change.modify_time = to_timestamp(memory.st_mtim);
-  if (!change.size && !change.modify_time) return {};
+  const bool time_changed = !is_same(memory.st_mtim, written_time_);
+  if (!wrote && !change.size && !time_changed) return {};
+  timespec time = memory.st_mtim;
+  if (wrote && !time_changed && !has_given_time_) {
+    // Written through a mapping, which changes no time by itself.
+    time = to_timespec(SystemClock().now());
+    const timespec times[2] = {{0, UTIME_OMIT}, time};
+    futimens(file_.get(), times);
+  }
+  if (time_changed) has_given_time_ = false;
+  change.modify_time = to_timestamp(time);
+  // The file changed then, not now: that it is written back is nobody's business.
+  const protocol::ShieldTime known = cache_.arena().slot(slot_).attributes.change_time;
+  change.change_time =
+      is_later(to_shield(time), known) ? to_timestamp(time) : volume::Timestamp{known.seconds, known.nanoseconds};
   const volume::Attributes attributes = CASEMATE_TRY(region_.volume->set_attributes(inode_, change));
   volume_size_ = attributes.size;
-  written_time_ = memory.st_mtim;
+  written_time_ = time;
   publish(attributes);
   return {};
 }
@@ -264,7 +277,8 @@ void CachedNode::remember_mapped(PageRange range) {
     std::fill_n(known.begin() + static_cast<std::ptrdiff_t>(at), old->second.hashes.size(), true);
   }
   mapped_.erase(first, last);
-  const auto page_bytes = TransferBuffer::of_this_thread().span().first(kPageSize);
+  TransferBuffer buffer;
+  const auto page_bytes = buffer.span().first(kPageSize);
   for (std::size_t i = 0; i < fresh.hashes.size(); ++i) {
     if (known[i]) continue;
     const auto got = read_memory(file_.get(), (merged.first + i) * kPageSize, page_bytes);
@@ -278,7 +292,8 @@ void CachedNode::remember_mapped(PageRange range) {
 
 // Marks what differs from the last look. New contents are marked before they are hashed, so a change is never lost.
 void CachedNode::find_mapped_changes() {
-  const auto bytes = TransferBuffer::of_this_thread().span();
+  TransferBuffer buffer;
+  const auto bytes = buffer.span();
   for (auto& [first, range] : mapped_) {
     for (std::uint64_t page = first; page < std::min(range.end, range_.count);) {
       const std::uint64_t count = std::min(kRunPages, std::min(range.end, range_.count) - page);

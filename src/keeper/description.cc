@@ -29,7 +29,7 @@ struct KindRow {
 
 const std::vector<KindRow>& kind_rows() {
   static const std::vector<KindRow> rows = {
-      {"host", RegionKind::kHost, {}, {"source", "access"}},
+      {"host", RegionKind::kHost, {}, {"source"}},
       {"encrypted",
        RegionKind::kEncrypted,
        {"volume", "key-file"},

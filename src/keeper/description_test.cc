@@ -68,6 +68,7 @@ TEST(Description, RefusesWhatItDoesNotUnderstand) {
       {R"({"path": "a", "kind": "host"})", "must begin with /"},
       {R"({"path": "/a/../b", "kind": "host"})", "must not contain . or .."},
       {R"({"path": "/a", "kind": "host", "volume": "x"})", "has no \"volume\""},
+      {R"({"path": "/a", "kind": "host", "access": "read-only"})", "has no \"access\""},
       {R"({"path": "/a", "kind": "encrypted", "volume": "x"})", "needs \"key-file\""},
       {R"({"path": "/a", "kind": "host"}, {"path": "/a/", "kind": "ephemeral"})", "a second region"},
       {R"({"path": "/a", "kind": "ephemeral", "size": "12Q"})", "is a size"},

@@ -21,6 +21,7 @@ Result<void> Durability::sync(const Region& region) {
   if (!has_durable_volume(region)) return {};
   const auto position = region.volume->sync();
   if (!position) return position.error();
+  if (region.volume->wants_checkpoint()) wake_.notify_one();
   const Region& owner = *region.owner;
   if (owner.anchor != nullptr && owner.freshness == Freshness::kLocal) return owner.anchor->note(position.value());
   return {};

@@ -152,6 +152,30 @@ TEST_F(EncryptedRegion, FindsWritesThroughMappingsOfKilledPrograms) {
   EXPECT_EQ(member.read(file, 9000, 17), "through a mapping");
 }
 
+// Programs (tar, git) give times and compare them later; that contents are written back must not show.
+TEST_F(EncryptedRegion, ShowsTimesOfChangesNotOfWriteBack) {
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  ASSERT_TRUE(keeper.is_running()) << keeper.error();
+  SimulatedMember member(keeper.hello());
+  const OpenFile file = member.open("/data/f", O_RDWR | O_CREAT);
+  ASSERT_EQ(member.write(file, 0, "text"), 4);
+  const timespec times[2] = {{1000, 1}, {2000, 2}};
+  ASSERT_EQ(member
+                .call({.operation = Operation::kChangeTimes,
+                       .path = "/data/f",
+                       .data = std::string(reinterpret_cast<const char*>(times), sizeof(times))})
+                .result(),
+            0);
+  protocol::ShieldAttributes before, after;
+  ASSERT_EQ(member.status("/data/f", &before), 0);
+  ASSERT_EQ(member.synchronize(file), 0);
+  ASSERT_EQ(member.status("/data/f", &after), 0);
+  EXPECT_EQ(after.modify_time.seconds, 2000);
+  EXPECT_EQ(after.modify_time.nanoseconds, 2U);
+  EXPECT_EQ(after.change_time.seconds, before.change_time.seconds);
+  EXPECT_EQ(after.change_time.nanoseconds, before.change_time.nanoseconds);
+}
+
 TEST_F(EncryptedRegion, IsRefusedWhileAnotherKeeperHasIt) {
   RunningKeeper first(kEncrypted, scratch_.path());
   ASSERT_TRUE(first.is_running()) << first.error();

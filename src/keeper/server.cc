@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <vector>
+#include <span>
 
 #include "protocol/shield.h"
 
@@ -107,12 +107,15 @@ void Server::start_channel(UniqueFd channel) {
 }
 
 void Server::serve(int channel) {
-  std::vector<std::byte> in(protocol::kMessageCapacity), out(protocol::kMessageCapacity);
+  // Not initialised: of a channel's buffers only what its messages need becomes memory.
+  const auto in_bytes = std::make_unique_for_overwrite<std::byte[]>(protocol::kMessageCapacity);
+  const auto out_bytes = std::make_unique_for_overwrite<std::byte[]>(protocol::kMessageCapacity);
+  const std::span in(in_bytes.get(), protocol::kMessageCapacity), out(out_bytes.get(), protocol::kMessageCapacity);
   ParsedRequest request;
   while (const auto size = receive_message(channel, in)) {
     Answer answer;
     try {
-      answer = parse_request(std::span(in).first(*size), &request) ? service_.answer(request) : Answer::failure(EINVAL);
+      answer = parse_request(in.first(*size), &request) ? service_.answer(request) : Answer::failure(EINVAL);
     } catch (const std::bad_alloc&) {
       answer = Answer::failure(ENOMEM);
     }
@@ -121,7 +124,7 @@ void Server::serve(int channel) {
       answer = Answer::failure(EMSGSIZE);
       reply_size = encode_answer(answer, out);
     }
-    if (!send_answer(channel, std::span(out).first(reply_size), answer)) break;
+    if (!send_answer(channel, out.first(reply_size), answer)) break;
   }
   end_channel(channel);
 }

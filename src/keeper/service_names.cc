@@ -214,8 +214,9 @@ void Service::settle_contents(const ParsedRequest& request) {
   NodeReference node;
   {
     const SharedLock lock(names_);
-    Resolution from;
+    Resolution from, to;
     if (locate(request, 0, kForName, &from) != 0 || from.is_host() || !from.exists) return;
+    if (locate(request, 1, kForName, &to) != 0 || to.is_host() || !to.exists) return;
     if (from.target.region->is_volatile()) return;
     node = cache_.find(key_of(*from.target.region, from.target.node));
   }
