@@ -96,6 +96,8 @@ Result<ByteView> DerReader::read_unsigned() {
 Result<std::uint64_t> DerReader::read_number(std::uint8_t tag) {
   const ByteView contents = CASEMATE_TRY(read(tag)).contents;
   if (contents.empty() || contents.size() > 8 || byte_at(contents, 0) >= 0x80) return malformed("number out of range");
+  const bool is_padded = contents.size() > 1 && byte_at(contents, 0) == 0 && byte_at(contents, 1) < 0x80;
+  if (is_padded) return malformed("number in more bytes than needed");
   std::uint64_t value = 0;
   for (std::byte digit : contents) value = value << 8 | std::to_integer<std::uint64_t>(digit);
   return value;

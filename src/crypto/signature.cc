@@ -242,7 +242,8 @@ Result<PrivateKey> PrivateKey::adopt(EVP_PKEY* raw_handle) {
   if (size <= 0) return Error(ErrorCategory::kFormat, "private key: of a kind without public key");
   const Bytes info = to_bytes(std::as_bytes(std::span(encoded, static_cast<std::size_t>(size))));
   OPENSSL_free(encoded);
-  return PrivateKey(CASEMATE_TRY(PublicKey::from_subject_public_key_info(info)), std::move(handle));
+  PublicKey public_key = CASEMATE_TRY(PublicKey::from_subject_public_key_info(info));
+  return PrivateKey(std::move(public_key), std::move(handle));
 }
 
 Result<PrivateKey> PrivateKey::generate(KeyKind kind) {
