@@ -99,8 +99,11 @@ Result<std::vector<SvnLevel>> read_svn_levels(const JsonReader& reader, const st
 }
 
 Result<TdxModule> read_module(const JsonReader& reader) {
-  return TdxModule{CASEMATE_TRY(reader.hex("mrsigner", 48)), CASEMATE_TRY(reader.hex("attributes", 8)),
-                   CASEMATE_TRY(reader.hex("attributesMask", 8))};
+  TdxModule module;
+  module.mr_signer = CASEMATE_TRY(reader.hex("mrsigner", 48));
+  module.attributes = CASEMATE_TRY(reader.hex("attributes", 8));
+  module.attributes_mask = CASEMATE_TRY(reader.hex("attributesMask", 8));
+  return module;
 }
 
 Result<void> read_modules(const JsonReader& reader, TcbInfo& info) {
