@@ -132,6 +132,31 @@ TEST(Attack, MissingDurableRecordIsNamedWithoutAnchor) {
   expect_refused(try_image(std::move(image)), "is damaged or gone although it had been durable");
 }
 
+// A record that a recovery dropped, because its data was not there, stays dropped when host puts both back later.
+TEST(Attack, DroppedRecordCannotComeBack) {
+  const Sample& sample = crashed_sample();
+  // The newest record wrote the large file's pages 8 to 15: find units that only it can lack.
+  for (const std::size_t unit : used_data_units(sample.image)) {
+    MemoryStore store(sample.image);
+    store.bytes()[unit] ^= std::byte{1};
+    std::vector<std::string> notices;
+    MountOptions options;
+    options.notice = [&](std::string_view text) { notices.emplace_back(text); };
+    const bool mounts = Volume::mount(store, testing::sample_clock(), testing::test_key(), options).has_value();
+    const bool dropped = std::any_of(notices.begin(), notices.end(), [](const std::string& notice) {
+      return notice.find("dropped the newest journal record") != std::string::npos;
+    });
+    if (!mounts || !dropped) continue;
+    std::copy_n(sample.image.begin() + kJournalBegin, data_begin() - kJournalBegin,
+                store.bytes().begin() + kJournalBegin);
+    store.bytes()[unit] ^= std::byte{1};
+    const Outcome outcome = testing::read_everything(store, nullptr);
+    EXPECT_TRUE(outcome.is_refused || outcome.dump != sample.dump);
+    return;
+  }
+  FAIL() << "no unit belongs to the newest record";
+}
+
 TEST(Attack, CutJournalIsARollback) {
   Bytes image = crashed_sample().image;
   std::size_t last = 0;

@@ -11,6 +11,7 @@
 #include <iostream>
 #include <thread>
 
+#include "volume/format.h"
 #include "volume/testing/crash_store.h"
 
 namespace casemate::volume {
@@ -112,6 +113,24 @@ class Recorder {
       if (testing::below(random_, 50) == 0) remount();
       run(testing::choose(random_, selection));
     }
+  }
+  // A checkpoint, with other operations between all of its writes and flushes.
+  void run_checkpoint_between(int count) {
+    Operation operation;
+    operation.kind = OperationKind::kSync;
+    run(operation);  // so that the checkpoint has no record to write, during which nobody else can sync
+    trace_.store->meanwhile_from = kJournalUnit * kUnitSize + testing::small_volume().journal_size;
+    trace_.store->meanwhile = [this, count] {
+      for (int step = 0; step < count; ++step) {
+        Operation other = testing::choose(random_, testing::Selection::kAtomic);
+        if (other.kind == OperationKind::kCheckpoint) other.kind = OperationKind::kWrite;
+        if (step % 5 == 4) other.kind = OperationKind::kSync;
+        run(other);
+      }
+    };
+    operation.kind = OperationKind::kCheckpoint;
+    run(operation);
+    trace_.store->meanwhile = nullptr;
   }
   // Ends the mount, cleanly or (after a sync) as if killed.
   void remount() {
@@ -347,6 +366,27 @@ TEST(CrashDuringCreate, LeavesNoVolumeOrAWholeOne) {
   }
   EXPECT_GT(mounted_count, 0);
   std::cout << "crash simulator: " << state_count << " states during create\n";
+}
+
+// Deterministic: what a checkpoint writes and what others do meanwhile cross at every point of it.
+TEST(InterleavedCrash, LosesNothingSyncedWithinCheckpoints) {
+  const std::uint64_t seed = from_environment("CASEMATE_CRASH_SEED", 20'261'123);
+  Random random(seed);
+  std::uint64_t checked = 0;
+  for (int round = 0; round < 6; ++round) {
+    Recorder recorder(random());
+    for (const Operation& operation : testing::prelude()) recorder.run(operation);
+    for (int checkpoint = 0; checkpoint < 6; ++checkpoint) {
+      recorder.run_random(10, testing::Selection::kAtomic);
+      recorder.run_checkpoint_between(15);
+    }
+    const Trace trace = recorder.finish();
+    ASSERT_FALSE(HasFailure());
+    check_random_states(trace, 300, random);
+    ASSERT_FALSE(HasFailure()) << "seed " << seed;
+    checked += 300;
+  }
+  std::cout << "crash simulator: " << checked << " states within checkpoints, seed " << seed << "\n";
 }
 
 // One thread syncs its file, the other makes checkpoints: what is in flight at the same time crosses.

@@ -27,6 +27,7 @@ class TraceStore : public MemoryStore {
   using MemoryStore::MemoryStore;
 
   Result<void> write(std::uint64_t offset, std::span<const std::byte> data) override {
+    if (offset >= meanwhile_from) do_meanwhile();
     const std::lock_guard lock(trace_mutex_);
     events_.push_back({StoreEvent::Kind::kWrite, offset, Bytes(data.begin(), data.end())});
     return MemoryStore::write(offset, data);
@@ -42,10 +43,16 @@ class TraceStore : public MemoryStore {
       const std::lock_guard lock(trace_mutex_);
       begin = events_.size();
     }
+    do_meanwhile();
     const std::lock_guard lock(trace_mutex_);
     events_.push_back({StoreEvent::Kind::kFlush, begin, {}});
     return {};
   }
+
+  // Called within flushes, and before writes from an offset on: what other threads would do at that moment. Not while
+  // it runs itself.
+  std::function<void()> meanwhile;
+  std::uint64_t meanwhile_from = ~std::uint64_t{0};
 
   std::size_t event_count() const {
     const std::lock_guard lock(trace_mutex_);
@@ -55,6 +62,14 @@ class TraceStore : public MemoryStore {
   const std::vector<StoreEvent>& events() const { return events_; }
 
  private:
+  void do_meanwhile() {
+    if (!meanwhile || is_within_) return;
+    is_within_ = true;
+    meanwhile();
+    is_within_ = false;
+  }
+
+  bool is_within_ = false;
   mutable std::mutex trace_mutex_;
   std::vector<StoreEvent> events_;
 };
