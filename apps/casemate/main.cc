@@ -83,6 +83,7 @@ constexpr SubcommandRow kSubcommands[] = {
     {"quote", quote_command, "show, check and compare evidence of trusted hardware"},
     {"measure", measure_command, "compute what trusted hardware will measure"},
     {"sign", sign_command, "sign what was measured"},
+    {"log", log_command, "read and check the transparency log of a CAS, offline"},
     {"las", las_command, "attest the programs of this machine, as its service"},
     {"session", session_command, "check, hash, compare, explain and approve sessions (policies)"},
 };

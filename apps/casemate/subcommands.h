@@ -16,6 +16,7 @@ int volume_command(const std::vector<std::string>& words);
 int quote_command(const std::vector<std::string>& words);
 int measure_command(const std::vector<std::string>& words);
 int sign_command(const std::vector<std::string>& words);
+int log_command(const std::vector<std::string>& words);
 int session_command(const std::vector<std::string>& words);
 
 }  // namespace casemate::cli

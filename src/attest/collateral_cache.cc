@@ -145,8 +145,9 @@ Result<StoreOutcome> CollateralCache::store(const DcapCollateral& collateral) co
 }
 
 Result<std::optional<DcapCollateral>> CollateralCache::find_for_quote(crypto::ByteView quote) const {
-  const std::string name = CASEMATE_TRY(name_for_quote(quote));
-  const std::optional<std::string> text = CASEMATE_TRY(get(name));
+  const Result<std::string> name = name_for_quote(quote);
+  if (!name) return std::optional<DcapCollateral>();
+  const std::optional<std::string> text = CASEMATE_TRY(get(name.value()));
   if (!text) return std::optional<DcapCollateral>();
   return std::optional(CASEMATE_TRY(parse_dcap_collateral(*text)));
 }
@@ -157,8 +158,9 @@ Result<void> CollateralCache::store(crypto::ByteView snp_report, const SnpEndors
 }
 
 Result<std::optional<SnpEndorsements>> CollateralCache::find_for_report(crypto::ByteView snp_report) const {
-  const std::string name = CASEMATE_TRY(snp_name(snp_report));
-  const std::optional<std::string> text = CASEMATE_TRY(get(name));
+  const Result<std::string> name = snp_name(snp_report);
+  if (!name) return std::optional<SnpEndorsements>();
+  const std::optional<std::string> text = CASEMATE_TRY(get(name.value()));
   if (!text) return std::optional<SnpEndorsements>();
   const Json json = CASEMATE_TRY(parse_strict_json(*text));
   const JsonReader reader = CASEMATE_TRY(JsonReader::of(json, "cached SNP endorsements"));

@@ -28,7 +28,7 @@ class CollateralCache {
 
   // By TEE and FMSPC of its TCB info. Errors: kFormat for collateral without readable TCB info; kSystem.
   Result<StoreOutcome> store(const DcapCollateral& collateral) const;
-  // What is there for a quote; nullopt when nothing is. Errors: kFormat for quotes without PCK certificate and for
+  // What is there for a quote; nullopt when nothing is, also for bytes that name no platform. Errors: kFormat for
   // damaged files; kSystem.
   Result<std::optional<DcapCollateral>> find_for_quote(crypto::ByteView quote) const;
 

@@ -81,7 +81,8 @@ TEST_F(CollateralCacheTest, NoticesDamageAndReplacesIt) {
 
 TEST_F(CollateralCacheTest, RefusesCollateralThatNamesNoPlatform) {
   EXPECT_FALSE(cache_.store(DcapCollateral()));
-  EXPECT_FALSE(cache_.find_for_quote(Bytes(100)));
+  EXPECT_FALSE(cache_.find_for_quote(Bytes(100)).value().has_value());
+  EXPECT_FALSE(cache_.find_for_report(Bytes(100)).value().has_value());
   EXPECT_TRUE(cache_.list().value().empty());
 }
 

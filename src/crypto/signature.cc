@@ -121,6 +121,26 @@ bool set_padding(EVP_PKEY_CTX* context, SignatureScheme scheme) {
   return true;
 }
 
+// A key of `curve` with nothing but its parameters. Making one costs more than all the rest of a key, so each is made
+// once and copied.
+EVP_PKEY* curve_parameters(const CurveFacts& curve) {
+  const auto make = [](const char* curve_name) -> EVP_PKEY* {
+    std::string name = curve_name;
+    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name.data(), 0),
+                               OSSL_PARAM_construct_end()};
+    const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
+    EVP_PKEY* key = nullptr;
+    if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+        EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEY_PARAMETERS, parameters) != 1) {
+      return nullptr;
+    }
+    return key;
+  };
+  static EVP_PKEY* const p256 = make("P-256");
+  static EVP_PKEY* const p384 = make("P-384");
+  return curve.kind == KeyKind::kEcP256 ? p256 : p384;
+}
+
 Result<PublicKey> read_ec_key(DerReader& algorithm, ByteView key) {
   const std::string oid = CASEMATE_TRY(algorithm.read_object_identifier());
   for (const CurveFacts& curve : kCurves) {
@@ -146,14 +166,11 @@ Result<PublicKey> PublicKey::from_point(KeyKind kind, ByteView point) {
   if (curve == nullptr || point.size() != 2 * curve->width) return bad_key("a point of the wrong size");
   Bytes encoded{std::byte{4}};
   append(encoded, point);
-  std::string name = curve->name;
-  OSSL_PARAM parameters[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name.data(), 0),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, encoded.data(), encoded.size()),
-      OSSL_PARAM_construct_end(),
-  };
-  std::shared_ptr<EVP_PKEY> handle = make_public_key("EC", parameters);
-  if (!handle) return bad_key("a point that is not on the curve");
+  EVP_PKEY* const parameters = curve_parameters(*curve);
+  std::shared_ptr<EVP_PKEY> handle = share(parameters == nullptr ? nullptr : EVP_PKEY_dup(parameters));
+  const bool is_on_curve =
+      handle && EVP_PKEY_set1_encoded_public_key(handle.get(), raw_pointer(encoded), encoded.size()) == 1;
+  if (!is_on_curve) return bad_key("a point that is not on the curve");
   return PublicKey(kind, to_bytes(point), 0, std::move(handle));
 }
 

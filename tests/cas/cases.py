@@ -142,6 +142,11 @@ def case_a_rolled_back_database_is_refused_with_instructions(bench):
     assert "older than its file anchor" in refused.stderr and "casemate cas restore" in refused.stderr, refused.stderr
 
 
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
 def files_with(directory, needle):
     found = []
     for folder, _, names in os.walk(directory):
@@ -169,7 +174,7 @@ def case_no_secret_is_in_any_file(bench):
     assert files_with(bench.directory, marker.encode()) == ["plain.db"]
     # Whoever may read the log sees the names that it has.
     path, _ = bench.export()
-    assert marker.encode().hex() in open(path).read()
+    assert marker.encode().hex() in read(path)
 
 
 def case_a_full_disk_refuses_the_change_and_keeps_the_state(bench):
@@ -226,7 +231,7 @@ def case_withheld_entries_stay_hidden_and_the_log_still_verifies(bench):
     small_log(bench)
     for words, wanted, hidden in ((["--session", "second"], "second", "third"), (["--hashes-only"], "", "second")):
         path, log_id = bench.export(*words)
-        text = open(path).read()
+        text = read(path)
         assert wanted.encode().hex() in text and hidden.encode().hex() not in text
         assert bench.log("verify", path, "--log-id", log_id).returncode == 0
         assert bench.verify_independently(log_id, path).returncode == 0
@@ -242,7 +247,7 @@ def case_receipts_and_older_heads_are_proved(bench):
         shown = bench.log("verify", receipt, "--log-id", log_id)
         assert shown.returncode == 0 and "verified" in shown.stdout, shown.stderr
         assert bench.verify_independently(log_id, receipt).returncode == 0
-        text = open(receipt).read()
+        text = read(receipt)
         at = text.index("entry ") + 10
         with open(receipt, "w") as file:
             file.write(text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1:])

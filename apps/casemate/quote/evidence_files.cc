@@ -109,6 +109,9 @@ EvidenceKind kind_of_evidence(ByteView bytes) {
   if (evidence::looks_like_process_evidence(bytes)) return EvidenceKind::kProcessEvidence;
   if (evidence::looks_like_hcl_report(bytes)) return EvidenceKind::kHclReport;
   if (evidence::looks_like_dcap_quote(without_open_enclave_header(bytes))) return EvidenceKind::kDcapQuote;
+  if (is_pem_of(crypto::as_text(bytes), "CERTIFICATE") || crypto::Certificate::from_der(bytes)) {
+    return EvidenceKind::kCertificate;
+  }
   switch (bytes.size()) {
     case evidence::kSnpReportSize:
       return EvidenceKind::kSnpReport;

@@ -18,8 +18,9 @@ enum class EvidenceKind {
   kDcapQuote,
   kSnpReport,
   kProcessEvidence,
-  kHclReport,  // wraps one of the former, or a TDREPORT
-  kTdReport,   // the rest can be shown only
+  kCertificate,  // X.509 with evidence inside
+  kHclReport,    // wraps one of the former, or a TDREPORT
+  kTdReport,     // the rest can be shown only
   kSgxReport,
   kSgxTargetInfo,
   kSigstruct,

@@ -2,6 +2,7 @@
 
 #include "attest/measurements.h"
 #include "casemate/quote/evidence_files.h"
+#include "evidence/certificate_evidence.h"
 #include "evidence/dcap_quote.h"
 #include "evidence/hcl_report.h"
 #include "evidence/sigstruct.h"
@@ -99,6 +100,19 @@ Result<EvidenceListing> list_sgx_report(ByteView data) {
   return EvidenceListing{"sgx-report", attest::measurements_of(report.body)};
 }
 
+Result<EvidenceListing> list_certificate(ByteView data) {
+  const crypto::Certificate certificate = CASEMATE_TRY(read_certificate(crypto::to_bytes(data)));
+  const std::optional<evidence::CertificateEvidence> found =
+      CASEMATE_TRY(evidence::find_certificate_evidence(certificate));
+  if (!found) return Error(ErrorCategory::kFormat, "a certificate without evidence");
+  EvidenceListing listing = CASEMATE_TRY(kind_of_evidence(found->evidence) == EvidenceKind::kSnpReport
+                                             ? list_snp(found->evidence)
+                                             : list_quote(without_open_enclave_header(found->evidence)));
+  listing.format = "certificate with " + listing.format;
+  if (found->nonce) listing.measurements.push_back(bytes("certificate_nonce", *found->nonce));
+  return listing;
+}
+
 }  // namespace
 
 Result<EvidenceListing> list_evidence(ByteView data) {
@@ -109,6 +123,8 @@ Result<EvidenceListing> list_evidence(ByteView data) {
       return list_snp(data);
     case EvidenceKind::kProcessEvidence:
       return list_process_evidence(data);
+    case EvidenceKind::kCertificate:
+      return list_certificate(data);
     case EvidenceKind::kHclReport:
       return list_hcl(data);
     case EvidenceKind::kTdReport:

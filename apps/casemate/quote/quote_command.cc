@@ -2,11 +2,12 @@
 #include <cstdio>
 #include <ctime>
 
-#include "attest/dcap_verifier.h"
+#include "attest/collateral_cache.h"
 #include "attest/hcl_binding.h"
-#include "attest/process_verifier.h"
+#include "casemate/quote/collateral_command.h"
 #include "casemate/quote/evidence_files.h"
 #include "casemate/quote/evidence_listing.h"
+#include "casemate/quote/evidence_verification.h"
 #include "casemate/quote/get.h"
 #include "casemate/quote/quote_options.h"
 #include "casemate/quote/quote_report.h"
@@ -20,7 +21,6 @@ using attest::Moment;
 using attest::TrustAnchors;
 using attest::VerificationResult;
 using crypto::Bytes;
-using crypto::ByteView;
 
 constexpr int kAccepted = 0;
 
@@ -34,67 +34,18 @@ int print(const std::string& text, int exit_code) {
   return std::fflush(stdout) == 0 ? exit_code : kExitUsage;
 }
 
-VerificationResult unreadable(const std::string& why) {
-  VerificationResult result;
-  result.conclusion = attest::Conclusion::kParseError;
-  result.parse_error = why;
-  return result;
+// Fills in what no file gave.
+Result<void> add_from_cache(EvidenceCase& input, const std::string& directory) {
+  const attest::CollateralCache cache(directory);
+  if (input.kind == EvidenceKind::kDcapQuote && !input.dcap) {
+    input.dcap = CASEMATE_TRY(cache.find_for_quote(without_open_enclave_header(input.evidence)));
+  }
+  if (input.kind == EvidenceKind::kSnpReport && input.snp.certificates.empty()) {
+    const std::optional<attest::SnpEndorsements> found = CASEMATE_TRY(cache.find_for_report(input.evidence));
+    if (found) input.snp = *found;
+  }
+  return {};
 }
-
-class Verifier {
- public:
-  Verifier(const EvidenceCase& input, const VerifyQuote& request, const TrustAnchors& anchors, Moment now)
-      : input_(input), request_(request), anchors_(anchors), now_(now) {
-    if (input.dcap) prepared_ = attest::PreparedDcapCollateral::prepare(*input.dcap, anchors);
-  }
-
-  VerificationResult run() const {
-    VerificationResult result = verify(input_.evidence, input_.kind);
-    if (!input_.collateral_problem.empty() && result.conclusion != attest::Conclusion::kParseError) {
-      result.checks.fail("collateral: format", "a JSON object with its parts", input_.collateral_problem);
-      result.conclusion = attest::Conclusion::kInvalid;
-    }
-    return result;
-  }
-
- private:
-  VerificationResult verify(ByteView bytes, EvidenceKind kind) const {
-    switch (kind) {
-      case EvidenceKind::kDcapQuote:
-        return attest::verify_dcap_quote(without_open_enclave_header(bytes), prepared_.get(), anchors_, now_);
-      case EvidenceKind::kSnpReport:
-        return attest::verify_snp_report(bytes, input_.snp, anchors_, now_);
-      case EvidenceKind::kProcessEvidence:
-        return attest::verify_process_evidence(bytes, request_.nonce ? &*request_.nonce : nullptr,
-                                               {prepared_.get(), input_.snp}, anchors_, now_);
-      case EvidenceKind::kHclReport:
-        return verify_hcl(bytes);
-      case EvidenceKind::kTdReport:
-      case EvidenceKind::kSgxReport:
-        return unreadable("a local report, which only the machine that made it can check; get a quote for it");
-      default:
-        return unreadable("neither a DCAP quote nor an SNP report nor process evidence");
-    }
-  }
-
-  // The wrapper's SNP report, and that it speaks for the runtime data around it.
-  VerificationResult verify_hcl(ByteView bytes) const {
-    const Result<evidence::HclReport> hcl = evidence::parse_hcl_report(bytes);
-    if (!hcl) return unreadable(hcl.error().message());
-    if (hcl.value().type != evidence::HclReportType::kSnp) {
-      return unreadable("an HCL report with a TDREPORT: verify the TD quote, with --hcl for this file");
-    }
-    VerificationResult result = attest::verify_snp_report(hcl.value().hardware_report, input_.snp, anchors_, now_);
-    attest::require_runtime_data(result, hcl.value());
-    return result;
-  }
-
-  const EvidenceCase& input_;
-  const VerifyQuote& request_;
-  const TrustAnchors& anchors_;
-  Moment now_;
-  std::shared_ptr<const attest::PreparedDcapCollateral> prepared_;
-};
 
 Result<EvidenceCase> read_input(const VerifyQuote& request) {
   if (request.case_directory) return read_case(*request.case_directory);
@@ -104,6 +55,9 @@ Result<EvidenceCase> read_input(const VerifyQuote& request) {
   for (const std::string& name : request.collateral_files) {
     const Bytes content = CASEMATE_TRY(read_file(name));
     if (Result<void> added = add_collateral(input, content, name); !added) return added.error();
+  }
+  if (request.cache) {
+    if (Result<void> added = add_from_cache(input, *request.cache); !added) return added.error();
   }
   return input;
 }
@@ -128,7 +82,7 @@ Result<int> verify(const VerifyQuote& request) {
   }
   const TrustAnchors anchors = input.root ? attest::anchors_of_single_root(*input.root) : attest::vendor_anchors();
   report.verified_at = request.now ? *request.now : input.now ? *input.now : static_cast<Moment>(std::time(nullptr));
-  report.result = Verifier(input, request, anchors, report.verified_at).run();
+  report.result = verify_evidence(input, request.nonce, anchors, report.verified_at);
   if (request.hcl_file) {
     if (Result<void> checked = check_hcl_file(*request.hcl_file, report.result); !checked) return checked.error();
   }
@@ -163,6 +117,9 @@ int execute(const PrintText& request) {
 
 int quote_command(const std::vector<std::string>& words) {
   if (!words.empty() && words.front() == "get") return quote_get_command({words.begin() + 1, words.end()});
+  if (!words.empty() && words.front() == "collateral") {
+    return quote_collateral_command({words.begin() + 1, words.end()});
+  }
   return std::visit([](const auto& request) { return execute(request); }, parse_quote_words(words));
 }
 

@@ -10,15 +10,18 @@ namespace casemate::cli {
 namespace {
 
 constexpr const char* kHelp =
-    R"(Shows and verifies hardware evidence: SGX and TDX quotes, SEV-SNP reports, process evidence of a LAS.
+    R"(Shows and verifies hardware evidence: SGX and TDX quotes, SEV-SNP reports, process evidence of a
+LAS, and certificates that hold one of these.
 
 Usage: casemate quote show FILE [--json]
        casemate quote verify FILE [--collateral FILE]... [OPTIONS]
        casemate quote verify --case DIR [OPTIONS]
+       casemate quote collateral {import,export,list} ...              (`casemate quote collateral --help`)
        casemate quote get --nonce HEX --output FILE [--las SOCKET]    (`casemate quote get --help`)
 
   --collateral FILE   DCAP collateral (JSON), or for SNP: certificates (DER, PEM, certificate table) and revocation
                       lists; may be given several times
+  --cache DIR         take collateral from there when no file gives it (`casemate quote collateral --help`)
   --case DIR          a test case: quote.bin or report.bin, collateral.json, leaf.der, ask.der, ark.der, crl.der; its
                       expected.json gives the time; its root.der, if any, REPLACES the vendors' roots
   --time T            verify for this time, like 2025-07-04T10:16:31Z (default: now)
@@ -52,7 +55,7 @@ Exit codes: 0 accepted, 1 refused, 2 wrong words or files.
 struct Parsed {
   ShowQuote show;
   VerifyQuote verify;
-  std::string file, case_directory, time, root, hcl, nonce, minimum_tcb;
+  std::string file, case_directory, cache, time, root, hcl, nonce, minimum_tcb;
   std::vector<std::string> tolerated, advisories, platforms, platform_ids, simulation_keys, expected;
   std::int64_t minimum_evaluation_data = -1;
   std::uint32_t vmpl = 0;
@@ -66,6 +69,7 @@ void describe_verify(CLI::App& app, Parsed& parsed) {
   app.add_option("file", parsed.file);
   app.add_option("--collateral", parsed.verify.collateral_files)->allow_extra_args(false);
   app.add_option("--case", parsed.case_directory);
+  app.add_option("--cache", parsed.cache);
   app.add_option("--time", parsed.time);
   app.add_option("--root", parsed.root);
   app.add_option("--hcl", parsed.hcl);
@@ -184,11 +188,13 @@ Result<QuoteRequest> judge_verify(Parsed& parsed) {
   VerifyQuote& verify = parsed.verify;
   verify.file = optional_of(parsed.file);
   verify.case_directory = optional_of(parsed.case_directory);
+  verify.cache = optional_of(parsed.cache);
   verify.root_file = optional_of(parsed.root);
   verify.hcl_file = optional_of(parsed.hcl);
   verify.form = parsed.json ? OutputForm::kJson : OutputForm::kTable;
   if (verify.file.has_value() == verify.case_directory.has_value()) return mistake("give either a FILE or --case DIR");
-  if (verify.case_directory && !verify.collateral_files.empty()) return mistake("--case brings its own collateral");
+  if (verify.case_directory && (verify.cache || !verify.collateral_files.empty()))
+    return mistake("--case brings its own collateral");
   if (!parsed.time.empty()) verify.now = CASEMATE_TRY(attest::parse_moment(parsed.time));
   if (!parsed.nonce.empty()) {
     verify.nonce = CASEMATE_TRY(crypto::from_hex(parsed.nonce));

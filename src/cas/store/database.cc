@@ -78,7 +78,7 @@ Result<Bytes> StoreDatabase::meta(const char* name) {
   get_meta_.bind(1, wanted);
   if (!CASEMATE_TRY(get_meta_.step())) {
     get_meta_.reset();
-    return malformed("it was never completed: remove its directory and make the store again");
+    return malformed("a row that every store has is missing");
   }
   Bytes sealed = crypto::to_bytes(get_meta_.blob(0));
   get_meta_.reset();

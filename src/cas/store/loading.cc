@@ -25,6 +25,11 @@ Result<StoreDatabase> open_database(const std::string& directory, DatabaseAccess
 
 Result<RootKey> unseal_root(StoreDatabase& database, UnsealMethod& method) {
   const auto slots = CASEMATE_TRY(database.slots());
+  // The first batch writes them, so there is no state either.
+  if (slots.empty()) {
+    return Error(ErrorCategory::kFormat,
+                 "the CAS store was never completed: remove its directory and make the store again");
+  }
   std::string kinds;
   std::optional<Error> refusal;
   for (const UnsealSlot& slot : slots) {

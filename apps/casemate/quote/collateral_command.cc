@@ -1,0 +1,121 @@
+#include "casemate/quote/collateral_command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+
+#include "attest/collateral_cache.h"
+#include "casemate/quote/evidence_files.h"
+#include "casemate/subcommands.h"
+
+namespace casemate::cli {
+namespace {
+
+constexpr const char* kHelp = R"(Keeps collateral on disk, for verification without a network.
+
+Usage: casemate quote collateral import --cache DIR FILE...
+       casemate quote collateral import --cache DIR --for REPORT FILE...
+       casemate quote collateral export --cache DIR --for QUOTE --output FILE
+       casemate quote collateral list --cache DIR
+
+  --cache DIR   where it is kept; `casemate quote verify --cache DIR` takes it from there
+  --for FILE    the SNP report that certificates and revocation lists belong to, or the quote whose collateral is meant
+  --output FILE where exported collateral goes: JSON that import reads
+
+Nothing is believed for being in the cache: every use checks signatures and dates again.
+Exit codes: 0 done, 1 nothing there or not usable, 2 wrong words or files.
+)";
+
+struct Request {
+  std::string cache, evidence_file, output;
+  std::vector<std::string> files;
+};
+
+int complain(const std::string& text, int exit_code) {
+  std::fprintf(stderr, "casemate quote collateral: %s\n", text.c_str());
+  return exit_code;
+}
+
+int complain(const Error& error) {
+  return complain(error.message(), error.category() == ErrorCategory::kFormat ? kExitNo : kExitUsage);
+}
+
+Result<EvidenceCase> read_files(const Request& request) {
+  EvidenceCase input;
+  for (const std::string& name : request.files) {
+    const crypto::Bytes content = CASEMATE_TRY(read_file(name));
+    if (Result<void> added = add_collateral(input, content, name); !added) return added.error();
+  }
+  return input;
+}
+
+Result<int> import_files(const Request& request) {
+  const attest::CollateralCache cache(request.cache);
+  if (!request.evidence_file.empty()) {
+    const EvidenceCase input = CASEMATE_TRY(read_files(request));
+    const crypto::Bytes report = CASEMATE_TRY(read_file(request.evidence_file));
+    if (Result<void> stored = cache.store(report, input.snp); !stored) return stored.error();
+    return 0;
+  }
+  for (const std::string& name : request.files) {
+    const crypto::Bytes content = CASEMATE_TRY(read_file(name));
+    const attest::DcapCollateral collateral = CASEMATE_TRY(attest::parse_dcap_collateral(crypto::as_text(content)));
+    const attest::StoreOutcome outcome = CASEMATE_TRY(cache.store(collateral));
+    if (outcome == attest::StoreOutcome::kKeptNewer) {
+      std::fprintf(stderr, "casemate quote collateral: %s is older than what is there, which stays\n", name.c_str());
+    }
+  }
+  return 0;
+}
+
+Result<int> export_file(const Request& request) {
+  const attest::CollateralCache cache(request.cache);
+  const crypto::Bytes quote = CASEMATE_TRY(read_file(request.evidence_file));
+  const std::optional<attest::DcapCollateral> found =
+      CASEMATE_TRY(cache.find_for_quote(without_open_enclave_header(quote)));
+  if (!found) return complain("there is no collateral for this quote", kExitNo);
+  std::ofstream file(request.output, std::ios::binary | std::ios::trunc);
+  file << attest::to_json(*found);
+  return file.flush() ? 0 : complain("cannot write " + request.output, kExitUsage);
+}
+
+Result<int> list(const Request& request) {
+  for (const std::string& name : CASEMATE_TRY(attest::CollateralCache(request.cache).list())) {
+    std::printf("%s\n", name.c_str());
+  }
+  return std::fflush(stdout) == 0 ? 0 : kExitUsage;
+}
+
+}  // namespace
+
+int quote_collateral_command(const std::vector<std::string>& words) {
+  Request request;
+  CLI::App app("", "casemate quote collateral");
+  app.require_subcommand(1);
+  const auto add = [&](const char* name) {
+    CLI::App* command = app.add_subcommand(name);
+    command->add_option("--cache", request.cache)->required();
+    return command;
+  };
+  CLI::App* import_words = add("import");
+  import_words->add_option("--for", request.evidence_file);
+  import_words->add_option("files", request.files)->required();
+  CLI::App* export_words = add("export");
+  export_words->add_option("--for", request.evidence_file)->required();
+  export_words->add_option("--output", request.output)->required();
+  add("list");
+  try {
+    app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(kHelp, stdout);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return complain(std::string(error.what()) + "; see `casemate quote collateral --help`", kExitUsage);
+  }
+  const Result<int> outcome = import_words->parsed()   ? import_files(request)
+                              : export_words->parsed() ? export_file(request)
+                                                       : list(request);
+  return outcome ? outcome.value() : complain(outcome.error());
+}
+
+}  // namespace casemate::cli
