@@ -220,6 +220,13 @@ CodeLookup code_map_find(std::uint64_t address) {
   return {true, table.entries[index]};
 }
 
+bool code_map_overlaps(std::uint64_t start, std::uint64_t size) {
+  const Range range = page_range(start, size);
+  if (range.empty()) return false;
+  const LockGuard guard(g_lock);
+  return overlaps(published(), range);
+}
+
 void code_map_after_fork_in_child() { g_lock.reset(); }
 
 }  // namespace casemate::runtime

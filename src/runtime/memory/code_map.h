@@ -6,8 +6,8 @@
 // mprotect(PROT_EXEC) of it is understood. A range that mprotect makes executable and that is not in the table is taken
 // for private anonymous memory.
 //
-// Order for callers that take code away: code_map_remove (or _protect with PROT_WRITE), then patcher_code_unmapped (or
-// patcher_code_changed), then the kernel call; put the range back if the kernel refuses. So nobody patches meanwhile.
+// Order for callers that take code away: code_map_remove, then patcher_code_unmapped, then the kernel call. So nobody
+// patches meanwhile. Protection of code changes through patcher_change_protection alone, for the same reason.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,8 @@ struct CodeLookup {
   CodeMapping mapping;
 };
 CodeLookup code_map_find(std::uint64_t address);
+// Does the table know anything of this range?
+bool code_map_overlaps(std::uint64_t start, std::uint64_t size);
 
 // The published table is always whole, so a fork at any moment copies a consistent one.
 void code_map_after_fork_in_child();

@@ -26,11 +26,12 @@ long pass_range(Thread& thread, Regs& regs, long refusal) {
   return pass_through(thread, regs);
 }
 
+void forget_code(std::uint64_t start, std::uint64_t size) {
+  code_map_remove(start, size);
+  patcher_code_unmapped(start, size);
+}
+
 void note_mapping(std::uint64_t start, std::uint64_t size, const Regs& regs) {
-  if ((regs.r10 & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) {
-    code_map_remove(start, size);
-    patcher_code_unmapped(start, size);
-  }
   const bool shared = (regs.r10 & MAP_TYPE) != MAP_PRIVATE;
   if ((regs.rdx & PROT_EXEC) == 0 && !shared) return;
   const bool anonymous = (regs.r10 & MAP_ANONYMOUS) != 0;
@@ -47,13 +48,15 @@ long sys_mmap(Thread& thread, Regs& regs) {
   if (g_process.shield_active) {
     if (const long error = prepare_mapping(thread, regs, prepared); error != 0) return error;
   }
+  // As with munmap: nobody may patch what is being replaced.
+  if ((regs.r10 & MAP_FIXED) != 0) forget_code(regs.rdi, size);
   const long result = pass_through(thread, regs);
   if (is_error(result) || result == kRestartCall) return result;
   if (g_process.shield_active) {
     if ((regs.r10 & MAP_FIXED) != 0) mappings_removed(regs.rdi, size);
     finish_mapping(prepared, static_cast<std::uint64_t>(result), size);
   }
-  if ((regs.rdx & PROT_EXEC) != 0 || (regs.r10 & (MAP_FIXED | MAP_SHARED)) != 0) {
+  if ((regs.rdx & PROT_EXEC) != 0 || (regs.r10 & MAP_SHARED) != 0) {
     note_mapping(static_cast<std::uint64_t>(result), size, regs);
   }
   return result;
@@ -63,18 +66,17 @@ long sys_munmap(Thread& thread, Regs& regs) {
   const std::uint64_t size = round_up(regs.rsi);
   if (touches_runtime(regs.rdi, size)) return kEinval;
   // Before the kernel's unmapping, so that nobody patches what another thread maps there meanwhile.
-  code_map_remove(regs.rdi, size);
-  patcher_code_unmapped(regs.rdi, size);
+  forget_code(regs.rdi, size);
   if (g_process.shield_active) mappings_removed(regs.rdi, size);
   return pass_through(thread, regs);
 }
 
+// Data, by far the most, passes; code changes in one step with what the patcher thinks of it.
 long sys_mprotect(Thread& thread, Regs& regs) {
   const std::uint64_t size = round_up(regs.rsi);
-  if ((regs.rdx & PROT_WRITE) != 0) patcher_code_changed(regs.rdi, size);
-  const long result = pass_range(thread, regs, kEnomem);
-  if (result == 0) code_map_protect(regs.rdi, size, static_cast<std::uint32_t>(regs.rdx));
-  return result;
+  if (touches_runtime(regs.rdi, size)) return kEnomem;
+  if ((regs.rdx & PROT_EXEC) == 0 && !code_map_overlaps(regs.rdi, size)) return pass_through(thread, regs);
+  return patcher_change_protection(regs.rdi, regs.rsi, static_cast<std::uint32_t>(regs.rdx));
 }
 
 long sys_pkey_mprotect(Thread& thread, Regs& regs) {

@@ -293,9 +293,8 @@ PatchRedirect classify_trap(std::uint64_t address) {
   return {own ? PatchRedirectKind::kNotOurs : PatchRedirectKind::kContinue, address};
 }
 
-void retire_range(std::uint64_t start, std::uint64_t size, Direction direction) {
-  if (!may_hold_sites(start, size)) return;
-  const Section section;
+// Within a section.
+void retire_patches(std::uint64_t start, std::uint64_t size, Direction direction) {
   for (std::size_t i = 0; i < patch_count(); ++i) {
     Patch& patch = patch_at(i);
     if (patch.jump + kJumpSize <= start || patch.jump >= start + size) continue;
@@ -307,6 +306,12 @@ void retire_range(std::uint64_t start, std::uint64_t size, Direction direction) 
     }
   }
   forget_sites(start, size);
+}
+
+void retire_range(std::uint64_t start, std::uint64_t size, Direction direction) {
+  if (!may_hold_sites(start, size)) return;
+  const Section section;
+  retire_patches(start, size, direction);
 }
 
 }  // namespace
@@ -385,6 +390,17 @@ std::uint64_t patcher_original_pc(std::uint64_t rip) {
 
 void patcher_code_unmapped(std::uint64_t start, std::uint64_t size) { retire_range(start, size, Direction::kInstall); }
 void patcher_code_changed(std::uint64_t start, std::uint64_t size) { retire_range(start, size, Direction::kRestore); }
+
+long patcher_change_protection(std::uint64_t start, std::uint64_t size, std::uint32_t protection) {
+  const Section section;
+  if ((protection & PROT_WRITE) != 0 && may_hold_sites(start, size)) {
+    retire_patches(start, size, Direction::kRestore);
+  }
+  const long result =
+      host_call(SYS_mprotect, static_cast<long>(start), static_cast<long>(size), static_cast<long>(protection));
+  if (result == 0) code_map_protect(start, size, protection);
+  return result;
+}
 
 void patcher_before_fork() { g_lock.acquire(); }
 void patcher_after_fork_in_parent() { g_lock.release(); }

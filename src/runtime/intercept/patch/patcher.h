@@ -52,8 +52,11 @@ std::uint64_t patcher_original_pc(std::uint64_t rip);
 // thread may be inside) and are used again when the same bytes return to the same place; otherwise they leak, bounded
 // by kPatchCapacity (4096 patches, some 50 bytes each). Should the code stay after all, everything still works.
 void patcher_code_unmapped(std::uint64_t start, std::uint64_t size);
-// mprotect(PROT_WRITE) and mremap, before the call: the program is about to write to the range or to move it. Its own
-// bytes are put back.
+// mprotect of code, the kernel's answer, and what the code map then says, as one step for other threads: bytes half
+// written could neither be completed nor taken back under a protection that changed meanwhile, and int3 would stay.
+// With PROT_WRITE the program is about to write to the range: its own bytes are put back first.
+long patcher_change_protection(std::uint64_t start, std::uint64_t size, std::uint32_t protection);
+// mremap, before the call: the program is about to move the range. Its own bytes are put back.
 void patcher_code_changed(std::uint64_t start, std::uint64_t size);
 
 // Around every call that copies the address space. A child that shares memory needs none of it.
