@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Which suites `make test` runs, in order (cheap ones first), and how. Sourced by tools/run-tests, which builds first.
-default_suites=(static unit harness cli evidence policy volume-tools conformance shield drills apps)
+default_suites=(static unit harness cli evidence policy cas volume-tools conformance shield drills apps)
 # `make test-thorough` runs these too. They left the default because sanitizer builds, clang-tidy and fuzzers of what is
 # several times the code it was would take `make test` beyond an hour on two cores.
 thorough_suites=(asan lint fuzz tsan)
@@ -31,7 +31,7 @@ run_suite() {
       count_suite cli tests/cli/run
       count_suite bad-executables tests/cli/bad-executables
       ;;
-    evidence | policy | volume-tools | fuzz | conformance | shield | apps | drills) count_suite "$1" "tests/$1/run" ;;
+    evidence | policy | cas | volume-tools | fuzz | conformance | shield | apps | drills) count_suite "$1" "tests/$1/run" ;;
     *)
       echo "unknown suite $1; there are: ${default_suites[*]} ${thorough_suites[*]}" >&2
       add 0 1 0

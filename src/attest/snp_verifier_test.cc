@@ -49,7 +49,7 @@ TEST(SnpVerifier, RefusesRootsThatAreNotPinned) {
 }
 
 TEST(SnpVerifier, AnyFlippedByteIsRefused) {
-  for (std::uint32_t version : {2U, 3U, 5U}) {
+  for (std::uint32_t version = 2; version <= 5; ++version) {
     SnpSample sample = make_sample(SnpScenario(SnpGeneration::kMilan, version));
     for (std::size_t i = 0; i < sample.report.size(); ++i) {
       sample.report[i] ^= std::byte{0x01};

@@ -48,7 +48,7 @@ TEST(ProcessEvidence, SurvivesBeingWrittenAndRead) {
 }
 
 TEST(ProcessEvidence, NoByteMayChange) {
-  for (const LasBackend backend : {LasBackend::kSimulation, LasBackend::kSnp}) {
+  for (const LasBackend backend : {LasBackend::kSimulation, LasBackend::kTdx, LasBackend::kSnp}) {
     const Bytes whole = serialize(signed_evidence(backend));
     for (std::size_t i = 0; i < whole.size(); ++i) {
       Bytes changed = whole;
