@@ -1,6 +1,6 @@
-#include "cas/log/cbor.h"
+#include "crypto/cbor.h"
 
-namespace casemate::cas {
+namespace casemate::crypto {
 namespace {
 
 constexpr unsigned kByteString = 2, kTextString = 3, kArray = 4, kMap = 5;
@@ -8,7 +8,7 @@ constexpr unsigned kByteString = 2, kTextString = 3, kArray = 4, kMap = 5;
 constexpr std::uint64_t kLargestShort = 23;
 constexpr unsigned kOneByteFollows = 24, kEightBytesFollow = 27;
 
-Error malformed(const char* what) { return Error(ErrorCategory::kFormat, std::string("log entry: ") + what); }
+Error malformed(const char* what) { return Error(ErrorCategory::kFormat, std::string("CBOR: ") + what); }
 
 unsigned octet(std::byte value) { return std::to_integer<unsigned>(value); }
 
@@ -58,12 +58,12 @@ void CborWriter::head(unsigned major, std::uint64_t value) {
 
 void CborWriter::byte_string(ByteView bytes) {
   head(kByteString, bytes.size());
-  crypto::append(bytes_, bytes);
+  append(bytes_, bytes);
 }
 
 void CborWriter::text_string(std::string_view text) {
   head(kTextString, text.size());
-  crypto::append(bytes_, crypto::as_byte_view(text));
+  append(bytes_, as_byte_view(text));
 }
 
 Result<ByteView> CborReader::take(std::uint64_t size) {
@@ -94,7 +94,7 @@ Result<ByteView> CborReader::byte_string() {
 
 Result<std::string_view> CborReader::text_string() {
   const std::uint64_t size = CASEMATE_TRY(head(kTextString));
-  const std::string_view text = crypto::as_text(CASEMATE_TRY(take(size)));
+  const std::string_view text = as_text(CASEMATE_TRY(take(size)));
   if (!is_plain_text(text)) return malformed("text with control characters, or not in UTF-8");
   return text;
 }
@@ -116,4 +116,4 @@ Result<void> CborReader::finish() const {
   return {};
 }
 
-}  // namespace casemate::cas
+}  // namespace casemate::crypto
