@@ -82,6 +82,10 @@ class CachedNode {
   // utimensat on contents: the memfd's time is the newest.
   void set_modify_time(const volume::Timestamp& time);
 
+  // Somebody may hold a description for writing, so size and times may change without a word. Until nobody has it open.
+  bool may_be_written() const { return may_be_written_.load(std::memory_order_acquire); }
+  void set_may_be_written(bool may) { may_be_written_.store(may, std::memory_order_release); }
+
   bool is_marked_dirty() const;
   // Marked, or written through mappings without a mark.
   bool may_be_newer() const { return is_marked_dirty() || is_mapped_.load(std::memory_order_relaxed); }
@@ -139,6 +143,7 @@ class CachedNode {
   std::uint32_t slot_ = 0;
   UniqueFd file_;
   std::atomic<bool> orphan_{false};
+  std::atomic<bool> may_be_written_{false};
   std::atomic<std::uint64_t> resident_pages_{0};
   std::atomic<bool> is_mapped_{false};  // mapped_ is not empty
 

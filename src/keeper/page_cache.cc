@@ -156,6 +156,7 @@ void PageCache::set_open(const NodePointer& node) {
 
 void PageCache::set_idle(const NodePointer& node) {
   if (node->use != NodeUse::kOpen) return;
+  node->set_may_be_written(false);
   idle_.push_back(node);
   node->idle_position = std::prev(idle_.end());
   node->use = NodeUse::kIdle;

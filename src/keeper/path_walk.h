@@ -17,6 +17,7 @@ class PathWalk {
       : resolver_(resolver), root_(root), caller_(caller), options_(options), out_(out) {}
 
   int run(const Position& start, std::string_view path);
+  bool asked_host() const { return asked_host_; }
 
  private:
   // The next component, without moving on.
@@ -55,6 +56,7 @@ class PathWalk {
   std::string rest_;
   std::size_t offset_ = 0;  // in rest_
   int links_ = 0;
+  bool asked_host_ = false;
 };
 
 inline constexpr int kMaximumLinks = 40;

@@ -37,6 +37,7 @@ int PathWalk::step_in_host(const Component& component, bool* done) {
   if (const MountPoint* const point = at_.point != nullptr ? at_.point->child(component.name) : nullptr) {
     return enter(component, *point, done);
   }
+  asked_host_ = true;
   const std::string path = join_path(at_.host_path, component.name);
   if (resolver_.table_.is_passed(MountTable::path_in(*at_.region, path))) return finish_passed(done);
   const std::string_view segment = segment_without_up();

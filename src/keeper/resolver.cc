@@ -151,7 +151,10 @@ void Resolver::warn_unnamed(const std::string& path) const {
 int Resolver::resolve(const Position& start, const Position& root, std::string_view path,
                       const CallerCredentials& caller, const ResolveOptions& options, Resolution* out) const {
   const bool confined = (options.flags & (RESOLVE_IN_ROOT | RESOLVE_BENEATH)) != 0;
-  return PathWalk(*this, confined ? start : root, caller, options, out).run(start, path);
+  PathWalk walk(*this, confined ? start : root, caller, options, out);
+  const int code = walk.run(start, path);
+  out->asked_host = walk.asked_host();
+  return code;
 }
 
 // --- the walk in volumes ---
@@ -241,6 +244,7 @@ int PathWalk::step_up(const Component& component, bool* done) {
 }
 
 int PathWalk::enter(const Component& component, const MountPoint& point, bool* done) {
+  if (at_.is_host() && point.region == nullptr) asked_host_ = true;
   Position position;
   if (const int code = resolver_.child_point(at_, point, &position)) return code;
   if (position.region != at_.region && (options_.flags & RESOLVE_NO_XDEV) != 0) return EXDEV;

@@ -59,6 +59,7 @@ struct Resolution {
   Position target;         // if it exists
   bool exists = false;     // host regions: not known, the kernel will tell
   bool has_slash = false;  // a slash stood behind the last name
+  bool asked_host = true;  // the host was looked at on the way: it may answer otherwise next time
   bool is_host() const {
     return parent.region != nullptr ? parent.is_host() && (!exists || target.is_host()) : target.is_host();
   }

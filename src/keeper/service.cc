@@ -155,8 +155,12 @@ Answer Service::host_answer(const Resolution& first, const Resolution& second) {
 
 // Where the node left the cache since the attributes were looked up, the volume has newer ones now.
 protocol::ShieldAttributes Service::status_of(const Region& region, const volume::Attributes& attributes,
-                                              std::uint64_t generation) {
-  if (const NodeReference node = cache_.find(key_of(region, attributes.inode))) return node->status();
+                                              std::uint64_t generation, bool* may_change) {
+  *may_change = false;
+  if (const NodeReference node = cache_.find(key_of(region, attributes.inode))) {
+    *may_change = node->may_be_written() || node->is_marked_dirty();
+    return node->status();
+  }
   if (generation != cache_.generation()) {
     if (const auto newer = region.volume->attributes(attributes.inode)) {
       return to_shield(newer.value(), region.device());
@@ -167,12 +171,30 @@ protocol::ShieldAttributes Service::status_of(const Region& region, const volume
 
 void Service::show_change(const Region& region, const volume::Attributes& attributes) {
   if (const NodeReference node = cache_.find(key_of(region, attributes.inode))) node->publish(attributes);
+  answers_.node_changed(key_of(region, attributes.inode));
 }
 
 void Service::show_change(const Region& region, volume::InodeNumber inode) {
-  const NodeReference node = cache_.find(key_of(region, inode));
-  if (!node) return;
-  if (const auto attributes = region.volume->attributes(inode)) node->publish(attributes.value());
+  if (const NodeReference node = cache_.find(key_of(region, inode))) {
+    if (const auto attributes = region.volume->attributes(inode)) node->publish(attributes.value());
+  }
+  answers_.node_changed(key_of(region, inode));
+}
+
+void Service::note_writer(CachedNode& node) {
+  node.set_may_be_written(true);
+  answers_.node_changed(node.key());
+}
+
+void Service::note_structure(const volume::Attributes& attributes) {
+  if (S_ISDIR(attributes.mode) || S_ISLNK(attributes.mode)) answers_.structure_changed();
+}
+
+void Service::keep_missing(const ParsedRequest& request, const Resolution& found, std::uint64_t follow_flags) {
+  if (found.exists || found.parent.region == nullptr || found.is_host()) return;
+  if (const auto depends = answers_.dependencies(found)) {
+    answers_.keep(request, protocol::Operation::kStatus, follow_flags, 0, *depends, ENOENT, nullptr);
+  }
 }
 
 void Service::name_gone(const Region& region, const volume::Attributes& attributes) {

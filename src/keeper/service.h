@@ -16,6 +16,7 @@
 #include <shared_mutex>
 #include <string>
 
+#include "keeper/answer_table.h"
 #include "keeper/durability.h"
 #include "keeper/message.h"
 #include "keeper/page_cache.h"
@@ -28,7 +29,11 @@ class Service {
  public:
   Service(const MountTable& table, PageCache& cache, Durability& durability,
           std::function<void(const std::string&)> warn)
-      : cache_(cache), durability_(durability), warn_(warn), resolver_(table, warn) {}
+      : cache_(cache),
+        durability_(durability),
+        warn_(warn),
+        resolver_(table, warn),
+        answers_(cache.arena().answers()) {}
 
   Answer answer(const ParsedRequest& request);
 
@@ -90,7 +95,13 @@ class Service {
   static Answer host_answer(const Resolution& first, const Resolution& second);
   NodeReference node_of_slot(const ParsedRequest& request);
   protocol::ShieldAttributes status_of(const Region& region, const volume::Attributes& attributes,
-                                       std::uint64_t generation);
+                                       std::uint64_t generation, bool* may_change);
+  // A description for writing is given out, or contents are changed otherwise.
+  void note_writer(CachedNode& node);
+  // The directory or link, if it is one, was moved, removed or opened to others.
+  void note_structure(const volume::Attributes& attributes);
+  // With ENOENT because the last name is missing.
+  void keep_missing(const ParsedRequest& request, const Resolution& found, std::uint64_t follow_flags);
   void show_change(const Region& region, const volume::Attributes& attributes);
   void show_change(const Region& region, volume::InodeNumber inode);
   void name_gone(const Region& region, const volume::Attributes& attributes);
@@ -116,6 +127,7 @@ class Service {
   Durability& durability_;
   std::function<void(const std::string&)> warn_;
   Resolver resolver_;
+  AnswerTable answers_;
   SpecialFiles special_files_;
   std::shared_mutex names_;
 };

@@ -51,23 +51,42 @@ Answer Service::status(const ParsedRequest& request) {
     }
   }
   Resolution found;
-  if (const int code = locate_existing(request, request.header.arguments[0], &found)) return Answer::failure(code);
+  const std::uint64_t follow_flags = request.header.arguments[0];
+  if (const int code = locate_existing(request, follow_flags, &found)) {
+    if (code == ENOENT) keep_missing(request, found, follow_flags);
+    return Answer::failure(code);
+  }
   if (found.is_host()) return host_answer(found);
-  answer.header.attributes = status_of(*found.target.region, found.target.attributes, generation);
+  const auto depends = answers_.dependencies(found);
+  bool may_change = false;
+  answer.header.attributes = status_of(*found.target.region, found.target.attributes, generation, &may_change);
+  if (depends && !may_change) {
+    answers_.keep(request, protocol::Operation::kStatus, follow_flags, 0, *depends, 0, &answer.header.attributes);
+  }
   return answer;
 }
 
 Answer Service::access(const ParsedRequest& request) {
   const SharedLock lock(names_);
   Resolution found;
-  if (const int code = locate_existing(request, request.header.arguments[1], &found)) return Answer::failure(code);
+  const std::uint64_t a0 = request.header.arguments[0], a1 = request.header.arguments[1];
+  const auto keep = [&](int code) {
+    if (const auto depends = answers_.dependencies(found)) {
+      answers_.keep(request, protocol::Operation::kAccess, a0, a1, *depends, code, nullptr);
+    }
+    return Answer::failure(code);
+  };
+  if (const int code = locate_existing(request, a1, &found)) {
+    const bool is_missing = code == ENOENT && found.parent.region != nullptr && !found.is_host();
+    return is_missing ? keep(code) : Answer::failure(code);
+  }
   if (found.is_host()) return host_answer(found);
   const auto wanted = static_cast<std::uint32_t>(request.header.arguments[0]);
   if ((wanted & ~std::uint32_t{R_OK | W_OK | X_OK}) != 0) return Answer::failure(EINVAL);
   const volume::Attributes& attributes = found.target.attributes;
   const bool is_contents = S_ISREG(attributes.mode) || S_ISDIR(attributes.mode) || S_ISLNK(attributes.mode);
   if ((wanted & W_OK) != 0 && is_contents && found.target.region->is_read_only()) return Answer::failure(EROFS);
-  return Answer::failure(check_access(request.caller(), attributes, wanted));
+  return keep(check_access(request.caller(), attributes, wanted));
 }
 
 Answer Service::change_mode(const ParsedRequest& request) {
@@ -85,6 +104,7 @@ Answer Service::change_mode(const ParsedRequest& request) {
   const auto changed = found.target.region->volume->set_attributes(found.target.node, change);
   if (!changed) return fail(changed.error());
   show_change(*found.target.region, changed.value());
+  note_structure(changed.value());
   return {};
 }
 
@@ -115,6 +135,7 @@ Answer Service::change_owner(const ParsedRequest& request) {
   const auto changed = found.target.region->volume->set_attributes(found.target.node, change);
   if (!changed) return fail(changed.error());
   show_change(*found.target.region, changed.value());
+  note_structure(changed.value());
   return {};
 }
 
@@ -145,6 +166,7 @@ Answer Service::change_times(const ParsedRequest& request) {
     if (change.modify_time) node->set_modify_time(*change.modify_time);
     node->publish(changed.value());
   }
+  answers_.node_changed(key_of(*found.target.region, found.target.node));
   return {};
 }
 

@@ -32,6 +32,7 @@ Answer Service::truncate(const ParsedRequest& request) {
     auto opened = cache_.open(*found.target.region, attributes);
     if (!opened) return fail(opened.error());
     node = std::move(opened).value();
+    note_writer(*node);
   }
   if (node->region().is_read_only()) return Answer::failure(EROFS);
   const auto done = node->truncate(size);

@@ -162,6 +162,7 @@ Answer Service::unlink(const ParsedRequest& request) {
                               : region.volume->unlink(victim.parent.node, victim.name);
   if (!gone) return fail(gone.error());
   name_gone(region, gone.value());
+  note_structure(victim.target.attributes);
   show_change(region, victim.parent.node);
   return {};
 }
@@ -245,6 +246,11 @@ Answer Service::rename(const ParsedRequest& request) {
   if (replaced.value()) name_gone(region, *replaced.value());
   for (const volume::InodeNumber changed : {from.target.node, from.parent.node, to.parent.node}) {
     show_change(region, changed);
+  }
+  note_structure(from.target.attributes);
+  if (to.exists) {
+    answers_.node_changed(key_of(region, to.target.node));
+    note_structure(to.target.attributes);
   }
   if (const NodeReference node = cache_.find(key_of(region, from.target.node))) {
     cache_.set_name(*node, to.parent.node, to.name);

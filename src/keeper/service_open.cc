@@ -61,7 +61,10 @@ Answer Service::open(const ParsedRequest& request) {
     return open_unnamed(wanted, found, request.caller());
   }
   if (found.exists) return open_existing(wanted, found, request.caller(), std::move(lock));
-  if (!wanted.creates()) return Answer::failure(ENOENT);
+  if (!wanted.creates()) {
+    if (wanted.options.last_link == LastLink::kFollow && wanted.options.flags == 0) keep_missing(request, found, 0);
+    return Answer::failure(ENOENT);
+  }
   lock.reset();
   return open_new(request, wanted);
 }
@@ -154,6 +157,7 @@ Answer Service::hand_out(const OpenRequest& wanted, NodeReference node) {
   Answer answer;
   answer.header.slot = node->slot();
   answer.header.attributes = node->status();
+  if (node->is_regular() && wanted.writes() && !wanted.is_path()) note_writer(*node);
   const bool reads = !wanted.is_path() && (wanted_access(wanted.flags) & kMayRead) != 0;
   if (node->is_regular() && reads && answer.header.attributes.size <= kSmallFile) {
     const auto loaded = node->populate({0, kSmallFile / protocol::kPageSize}, protocol::PopulatePurpose::kRead);

@@ -54,12 +54,12 @@ Result<std::unique_ptr<SharedArena>> SharedArena::create(const std::vector<std::
 }
 
 Result<void> SharedArena::map(const std::vector<std::string>& passed_prefixes) {
-  arena_file_ = CASEMATE_TRY(create_sealed_memory("casemate-arena", sizeof(protocol::ShieldArena)));
+  arena_file_ = CASEMATE_TRY(create_sealed_memory("casemate-arena", protocol::kArenaMemorySize));
   states_file_ = CASEMATE_TRY(create_sealed_memory("casemate-states", kStatesSize));
   arena_for_members_ = reopen(arena_file_.get(), O_RDONLY);
   if (!arena_for_members_.is_open()) return Error::from_errno("cannot reopen memory for the file shield", errno);
   void* const arena =
-      mmap(nullptr, sizeof(protocol::ShieldArena), PROT_READ | PROT_WRITE, MAP_SHARED, arena_file_.get(), 0);
+      mmap(nullptr, protocol::kArenaMemorySize, PROT_READ | PROT_WRITE, MAP_SHARED, arena_file_.get(), 0);
   void* const states =
       mmap(nullptr, kStatesSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, states_file_.get(), 0);
   if (arena == MAP_FAILED || states == MAP_FAILED) return Error::from_errno("cannot map memory for the shield", errno);
@@ -78,7 +78,7 @@ Result<void> SharedArena::map(const std::vector<std::string>& passed_prefixes) {
 }
 
 SharedArena::~SharedArena() {
-  if (arena_ != nullptr) munmap(arena_, sizeof(protocol::ShieldArena));
+  if (arena_ != nullptr) munmap(arena_, protocol::kArenaMemorySize);
   if (states_ != nullptr) munmap(states_, kStatesSize);
 }
 

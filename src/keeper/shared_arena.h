@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "protocol/shield.h"
+#include "protocol/shield_answers.h"
 
 namespace casemate::keeper {
 
@@ -55,6 +56,9 @@ class SharedArena {
     slot.sequence.fetch_add(1, std::memory_order_acq_rel);
     change(slot);
     slot.sequence.fetch_add(1, std::memory_order_acq_rel);
+  }
+  protocol::SharedAnswers& answers() {
+    return *reinterpret_cast<protocol::SharedAnswers*>(reinterpret_cast<std::byte*>(arena_) + protocol::kAnswersOffset);
   }
   // Members find the slot by its memfd from now on.
   void insert_in_index(std::uint64_t memfd_inode, std::uint32_t slot);

@@ -23,7 +23,7 @@
 namespace casemate::protocol {
 
 inline constexpr std::uint64_t kShieldMagic = 0x646c656968536d43;
-inline constexpr std::uint32_t kShieldVersion = 1;
+inline constexpr std::uint32_t kShieldVersion = 2;
 inline constexpr std::size_t kMessageCapacity = 64 * 1024;  // of a request or reply, header included
 inline constexpr std::size_t kPathCapacity = 4096;          // PATH_MAX, with the NUL
 inline constexpr std::size_t kPageSize = 4096;

@@ -47,7 +47,7 @@ SimulatedMember::SimulatedMember(int hello) {
   EXPECT_EQ(reply.descriptors.size(), 2U);
   if (reply.descriptors.size() != 2) return;
   arena_ = static_cast<const protocol::ShieldArena*>(
-      mmap(nullptr, sizeof(protocol::ShieldArena), PROT_READ, MAP_SHARED, reply.descriptors[0].get(), 0));
+      mmap(nullptr, protocol::kArenaMemorySize, PROT_READ, MAP_SHARED, reply.descriptors[0].get(), 0));
   EXPECT_NE(static_cast<const void*>(arena_), MAP_FAILED);
   states_size_ = arena_->states_size;
   states_ = static_cast<std::byte*>(
@@ -56,7 +56,7 @@ SimulatedMember::SimulatedMember(int hello) {
 }
 
 SimulatedMember::~SimulatedMember() {
-  if (arena_ != nullptr) munmap(const_cast<protocol::ShieldArena*>(arena_), sizeof(protocol::ShieldArena));
+  if (arena_ != nullptr) munmap(const_cast<protocol::ShieldArena*>(arena_), protocol::kArenaMemorySize);
   if (states_ != nullptr) munmap(states_, states_size_);
 }
 
@@ -120,6 +120,36 @@ OpenFile SimulatedMember::open(const std::string& path, int flags, std::uint32_t
   file.host_path = reply.host_paths[0];
   if (!reply.descriptors.empty()) file.fd = std::move(reply.descriptors[0]);
   return file;
+}
+
+Reply SimulatedMember::ask_at_root(Operation operation, const std::string& path, std::vector<std::uint64_t> arguments) {
+  return call({.operation = operation,
+               .path = path,
+               .arguments = std::move(arguments),
+               .base = {protocol::PlaceKind::kRoot, 0, 0}});
+}
+
+std::optional<std::int64_t> SimulatedMember::kept_answer(Operation operation, const std::string& path, std::uint64_t a0,
+                                                         protocol::ShieldAttributes* out) const {
+  const auto& answers = *reinterpret_cast<const protocol::SharedAnswers*>(reinterpret_cast<const std::byte*>(arena_) +
+                                                                          protocol::kAnswersOffset);
+  protocol::Request request = {};
+  request.credentials = {user, group, 022, static_cast<std::uint32_t>(groups.size())};
+  request.root = request.base[0] = {protocol::PlaceKind::kRoot, 0, 0};
+  request.path_size[0] = static_cast<std::uint32_t>(path.size());
+  protocol::AnswerKey key;
+  if (!protocol::make_answer_key(request, groups.data(), operation, a0, 0, key)) return std::nullopt;
+  for (const protocol::AnswerEntry& entry : answers.entries) {
+    if (entry.hash != protocol::hash_of_answer(key, path.data())) continue;
+    if (std::memcmp(&entry.key, &key, sizeof(key)) != 0 || path != std::string_view(entry.path, path.size())) continue;
+    if (entry.depends.structure != answers.structure) return std::nullopt;
+    for (int i = 0; i < 2; ++i) {
+      if (entry.depends.value[i] != answers.changes[entry.depends.counter[i]]) return std::nullopt;
+    }
+    if (out != nullptr) *out = entry.attributes;
+    return entry.result;
+  }
+  return std::nullopt;
 }
 
 std::int64_t SimulatedMember::status(const std::string& path, protocol::ShieldAttributes* out) {

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "keeper/page_states.h"
 #include "protocol/shield.h"
+#include "protocol/shield_answers.h"
 
 namespace casemate::keeper::testing {
 
@@ -60,6 +62,11 @@ class SimulatedMember {
 
   OpenFile open(const std::string& path, int flags, std::uint32_t mode = 0644);
   std::int64_t status(const std::string& path, protocol::ShieldAttributes* out = nullptr);
+  // With an absolute path, as the runtime asks: such answers may be kept.
+  Reply ask_at_root(protocol::Operation operation, const std::string& path, std::vector<std::uint64_t> arguments = {});
+  // What the keeper left in shared memory for the same question, if it still holds.
+  std::optional<std::int64_t> kept_answer(protocol::Operation operation, const std::string& path, std::uint64_t a0 = 0,
+                                          protocol::ShieldAttributes* out = nullptr) const;
   std::int64_t make_directory(const std::string& path, std::uint32_t mode = 0755);
   std::int64_t unlink(const std::string& path, int flags = 0);
   std::int64_t rename(const std::string& from, const std::string& to, unsigned flags = 0);

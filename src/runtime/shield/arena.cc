@@ -49,9 +49,9 @@ bool starts_below(const char* path, const char* prefix) {
 }  // namespace
 
 long arena_map(long arena_fd, long states_fd) {
-  const long mapped = host_call(SYS_mmap, 0, sizeof(ShieldArena), PROT_READ, MAP_SHARED, arena_fd, 0);
+  const long mapped = host_call(SYS_mmap, 0, protocol::kArenaMemorySize, PROT_READ, MAP_SHARED, arena_fd, 0);
   if (is_error(mapped)) return mapped;
-  protect_range(static_cast<std::uint64_t>(mapped), whole_pages(sizeof(ShieldArena)));
+  protect_range(static_cast<std::uint64_t>(mapped), whole_pages(protocol::kArenaMemorySize));
   g_arena = reinterpret_cast<const ShieldArena*>(mapped);
   if (g_arena->magic != protocol::kShieldMagic || g_arena->version != protocol::kShieldVersion) return kEproto;
   g_states_size = g_arena->states_size;
@@ -65,6 +65,11 @@ long arena_map(long arena_fd, long states_fd) {
 }
 
 const ShieldArena& arena() { return *g_arena; }
+
+const protocol::SharedAnswers& shared_answers() {
+  const auto* const memory = reinterpret_cast<const std::byte*>(g_arena);
+  return *reinterpret_cast<const protocol::SharedAnswers*>(memory + protocol::kAnswersOffset);
+}
 
 std::uint32_t slot_of_inode(std::uint64_t inode) {
   if (inode == 0) return kNoSlot;

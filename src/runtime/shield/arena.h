@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "protocol/shield.h"
+#include "protocol/shield_answers.h"
 
 namespace casemate::runtime {
 
@@ -19,6 +20,7 @@ inline constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
 
 // Valid after arena_map.
 const protocol::ShieldArena& arena();
+const protocol::SharedAnswers& shared_answers();
 
 // The slot of a memory file; kNoSlot when the inode is no shielded file.
 std::uint32_t slot_of_inode(std::uint64_t inode);

@@ -305,6 +305,8 @@ RequestMemory* begin_request(Thread& thread, Operation operation) {
   return memory;
 }
 
+bool keeper_answers() { return g_reported.load(std::memory_order_relaxed) == 0; }
+
 void forget_credentials(Thread& thread) { thread.shield_credentials_known = 0; }
 
 long exchange(Thread& thread, RequestMemory& memory, RequestData data, ReceivedKind received) {

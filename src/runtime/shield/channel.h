@@ -57,6 +57,9 @@ enum class ReceivedKind : int { kInherited = 0, kCloseOnExec = 0x40000000 };  //
 long exchange(Thread& thread, RequestMemory& memory, RequestData data = {},
               ReceivedKind received = ReceivedKind::kCloseOnExec);
 
+// False once the keeper was found gone: then nothing may be answered in its name.
+bool keeper_answers();
+
 inline const std::byte* reply_data(const RequestMemory& memory) { return memory.text + memory.data_offset; }
 
 // A request about an open slot without any text.

@@ -7,6 +7,7 @@
 #include "runtime/engine/process/host_call.h"
 #include "runtime/intercept/dispatch.h"
 #include "runtime/memory/guest.h"
+#include "runtime/shield/answers.h"
 #include "runtime/shield/arena.h"
 #include "runtime/shield/calls.h"
 #include "runtime/shield/directories.h"
@@ -52,7 +53,10 @@ long ask(CallState& state) {
   if (state.call.fill != nullptr && state.call.links != Links::kOpenFlags) {
     if (const long error = state.call.fill(state); error != 0) return error;
   }
-  const long result = exchange(state.thread, state.memory, state.data, state.received);
+  long result = 0;
+  if (find_answer(state, result))
+    return result == 0 && state.call.finish != nullptr ? state.call.finish(state, 0) : result;
+  result = exchange(state.thread, state.memory, state.data, state.received);
   if (is_error(result)) return result;
   if (state.memory.reply.kind == ReplyKind::kHostPaths && state.call.operation != Operation::kChangeDirectory) {
     return own_call(state);
