@@ -9,11 +9,10 @@
 #include <cerrno>
 #include <memory>
 
+#include "attest/quote_platform.h"
 #include "attest/strict_json.h"
 #include "base/unique_fd.h"
 #include "crypto/hash.h"
-#include "evidence/dcap_quote.h"
-#include "evidence/pck_extension.h"
 #include "evidence/snp_report.h"
 
 namespace casemate::attest {
@@ -46,16 +45,8 @@ Result<TcbInfo> tcb_info_of(const DcapCollateral& collateral) {
 }
 
 Result<std::string> name_for_quote(crypto::ByteView bytes) {
-  const evidence::DcapQuote quote = CASEMATE_TRY(evidence::parse_dcap_quote(bytes));
-  const std::vector<crypto::Certificate> chain =
-      CASEMATE_TRY(crypto::Certificate::from_pem(crypto::as_text(quote.certification_data)));
-  for (const crypto::Certificate& certificate : chain) {
-    const crypto::CertificateExtension* extension = certificate.extension(evidence::kPckExtensionOid);
-    if (extension == nullptr) continue;
-    const evidence::PckExtension pck = CASEMATE_TRY(evidence::parse_pck_extension(extension->value));
-    return dcap_name(quote.is_tdx(), pck.fmspc);
-  }
-  return Error(ErrorCategory::kFormat, "the quote brings no PCK certificate");
+  const QuotePlatform platform = CASEMATE_TRY(platform_of_quote(bytes));
+  return dcap_name(platform.is_tdx, platform.fmspc);
 }
 
 Result<void> write_all(int file, std::string_view content, const std::string& path) {
@@ -100,6 +91,9 @@ Result<std::vector<crypto::Bytes>> base64_list(const JsonReader& reader, const c
 }  // namespace
 
 Result<void> CollateralCache::put(const std::string& name, const std::string& content) const {
+  if (content.size() > kMaximumSize - kMagic.size() - kDigestDigits - 1) {
+    return Error(ErrorCategory::kExhausted, name + ": collateral of more than 2 MiB is not kept");
+  }
   if (::mkdir(directory_.c_str(), 0755) != 0 && errno != EEXIST) {
     return Error::from_errno("cannot make " + directory_, errno);
   }

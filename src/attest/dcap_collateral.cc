@@ -117,7 +117,11 @@ std::string to_json(const DcapCollateral& collateral) {
   Json json = Json::object();
   for (const MemberName& entry : kMembers) {
     const std::optional<std::string>& value = collateral.*entry.member;
-    json[entry.name] = value ? Json(*value) : Json(nullptr);
+    // JSON has no place for binary lists.
+    const bool is_binary = value && is_der(*value);
+    json[entry.name] = is_binary ? Json(crypto::to_hex(crypto::as_byte_view(*value)))
+                       : value   ? Json(*value)
+                                 : Json(nullptr);
   }
   return json.dump(1) + "\n";
 }

@@ -413,7 +413,7 @@ TEST(DcapVerifier, ReadsRevocationListsInEveryForm) {
 
 TEST(DcapVerifier, CollateralSurvivesItsOwnJsonForm) {
   DcapSample sample = make_sample(DcapScenario());
-  sample.collateral.pck_crl = crypto::to_hex(crypto::as_byte_view(*sample.collateral.pck_crl));
+  ASSERT_EQ(sample.collateral.pck_crl->front(), '\x30') << "the sample has no binary list any more";
   sample.collateral = must(parse_dcap_collateral(to_json(sample.collateral)));
   EXPECT_EQ(verify(sample).verdict(), "UpToDate");
 }

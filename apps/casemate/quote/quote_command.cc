@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <ctime>
 
-#include "attest/collateral_cache.h"
 #include "attest/hcl_binding.h"
 #include "casemate/quote/collateral_command.h"
+#include "casemate/quote/collateral_source.h"
 #include "casemate/quote/evidence_files.h"
 #include "casemate/quote/evidence_listing.h"
 #include "casemate/quote/evidence_verification.h"
@@ -34,19 +34,6 @@ int print(const std::string& text, int exit_code) {
   return std::fflush(stdout) == 0 ? exit_code : kExitUsage;
 }
 
-// Fills in what no file gave.
-Result<void> add_from_cache(EvidenceCase& input, const std::string& directory) {
-  const attest::CollateralCache cache(directory);
-  if (input.kind == EvidenceKind::kDcapQuote && !input.dcap) {
-    input.dcap = CASEMATE_TRY(cache.find_for_quote(without_open_enclave_header(input.evidence)));
-  }
-  if (input.kind == EvidenceKind::kSnpReport && input.snp.certificates.empty()) {
-    const std::optional<attest::SnpEndorsements> found = CASEMATE_TRY(cache.find_for_report(input.evidence));
-    if (found) input.snp = *found;
-  }
-  return {};
-}
-
 Result<EvidenceCase> read_input(const VerifyQuote& request) {
   if (request.case_directory) return read_case(*request.case_directory);
   EvidenceCase input;
@@ -70,6 +57,13 @@ Result<void> check_hcl_file(const std::string& name, VerificationResult& result)
   return {};
 }
 
+Result<void> fetch_missing(EvidenceCase& input, const VerifyQuote& request, const TrustAnchors& anchors, Moment now) {
+  if (has_collateral(input, anchors, now)) return {};
+  const Result<Moment> end = fetch_collateral(input, *request.fetch, anchors, now);
+  if (!end) return end.error();
+  return request.cache ? keep_collateral(input, *request.cache) : Result<void>();
+}
+
 Result<int> verify(const VerifyQuote& request) {
   EvidenceCase input = CASEMATE_TRY(read_input(request));
   QuoteReport report;
@@ -82,6 +76,9 @@ Result<int> verify(const VerifyQuote& request) {
   }
   const TrustAnchors anchors = input.root ? attest::anchors_of_single_root(*input.root) : attest::vendor_anchors();
   report.verified_at = request.now ? *request.now : input.now ? *input.now : static_cast<Moment>(std::time(nullptr));
+  if (request.fetch) {
+    if (Result<void> done = fetch_missing(input, request, anchors, report.verified_at); !done) return done.error();
+  }
   report.result = verify_evidence(input, request.nonce, anchors, report.verified_at);
   if (request.hcl_file) {
     if (Result<void> checked = check_hcl_file(*request.hcl_file, report.result); !checked) return checked.error();

@@ -16,12 +16,14 @@ LAS, and certificates that hold one of these.
 Usage: casemate quote show FILE [--json]
        casemate quote verify FILE [--collateral FILE]... [OPTIONS]
        casemate quote verify --case DIR [OPTIONS]
-       casemate quote collateral {import,export,list} ...              (`casemate quote collateral --help`)
+       casemate quote collateral {import,fetch,export,list} ...        (`casemate quote collateral --help`)
        casemate quote get --nonce HEX --output FILE [--las SOCKET]    (`casemate quote get --help`)
 
   --collateral FILE   DCAP collateral (JSON), or for SNP: certificates (DER, PEM, certificate table) and revocation
                       lists; may be given several times
   --cache DIR         take collateral from there when no file gives it (`casemate quote collateral --help`)
+  --fetch             get what is missing or expired from the vendor's service, and keep it in --cache;
+                      with --pcs, --kds, --ca, --timeout, --product as `casemate quote collateral fetch` has them
   --case DIR          a test case: quote.bin or report.bin, collateral.json, leaf.der, ask.der, ark.der, crl.der; its
                       expected.json gives the time; its root.der, if any, REPLACES the vendors' roots
   --time T            verify for this time, like 2025-07-04T10:16:31Z (default: now)
@@ -59,7 +61,8 @@ struct Parsed {
   std::vector<std::string> tolerated, advisories, platforms, platform_ids, simulation_keys, expected;
   std::int64_t minimum_evaluation_data = -1;
   std::uint32_t vmpl = 0;
-  bool json = false, allows_simulation = false;
+  FetchWords fetch_words;
+  bool json = false, allows_simulation = false, fetches = false;
 };
 
 Error mistake(const std::string& text) { return Error(ErrorCategory::kUsage, text); }
@@ -70,6 +73,8 @@ void describe_verify(CLI::App& app, Parsed& parsed) {
   app.add_option("--collateral", parsed.verify.collateral_files)->allow_extra_args(false);
   app.add_option("--case", parsed.case_directory);
   app.add_option("--cache", parsed.cache);
+  app.add_flag("--fetch", parsed.fetches);
+  describe_fetch(app, parsed.fetch_words);
   app.add_option("--time", parsed.time);
   app.add_option("--root", parsed.root);
   app.add_option("--hcl", parsed.hcl);
@@ -193,8 +198,9 @@ Result<QuoteRequest> judge_verify(Parsed& parsed) {
   verify.hcl_file = optional_of(parsed.hcl);
   verify.form = parsed.json ? OutputForm::kJson : OutputForm::kTable;
   if (verify.file.has_value() == verify.case_directory.has_value()) return mistake("give either a FILE or --case DIR");
-  if (verify.case_directory && (verify.cache || !verify.collateral_files.empty()))
+  if (verify.case_directory && (verify.cache || parsed.fetches || !verify.collateral_files.empty()))
     return mistake("--case brings its own collateral");
+  if (parsed.fetches) verify.fetch = CASEMATE_TRY(judge_fetch(parsed.fetch_words));
   if (!parsed.time.empty()) verify.now = CASEMATE_TRY(attest::parse_moment(parsed.time));
   if (!parsed.nonce.empty()) {
     verify.nonce = CASEMATE_TRY(crypto::from_hex(parsed.nonce));

@@ -8,6 +8,7 @@
 
 #include "attest/appraisal.h"
 #include "base/result.h"
+#include "casemate/quote/collateral_source.h"
 
 namespace casemate::cli {
 
@@ -23,6 +24,7 @@ struct VerifyQuote {
   std::optional<std::string> case_directory;  // in the layout of shared/vectors
   std::vector<std::string> collateral_files;
   std::optional<std::string> cache;      // directory to take collateral from that no file gives
+  std::optional<FetchOptions> fetch;     // get from the network what neither files nor the cache have in date
   std::optional<std::string> root_file;  // instead of the vendors' roots
   std::optional<std::string> hcl_file;   // Azure's wrapper, whose runtime data a TD quote must bind
   std::optional<attest::Moment> now;     // default: the clock
