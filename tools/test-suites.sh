@@ -1,18 +1,23 @@
 # shellcheck shell=bash
 # Which suites `make test` runs, in order (cheap ones first), and how. Sourced by tools/run-tests, which builds first.
-default_suites=(static unit harness cli evidence policy cas volume-tools conformance shield drills apps)
+default_suites=(static unit harness cli evidence policy cas volume-tools conformance
+  conformance-volumes shield volume-root drills apps apps-volume)
 # `make test-thorough` runs these too. They left the default because sanitizer builds, clang-tidy and fuzzers of what is
 # several times the code it was would take `make test` beyond an hour on two cores.
-thorough_suites=(asan lint fuzz tsan)
+thorough_suites=(asan lint fuzz tsan conformance-ephemeral shield-minutes apps-volume-all)
 
 # Seconds after which a suite counts as hanging.
 limit_of() {
   case $1 in
     lint) echo 2400 ;; # nothing is cached on a fresh checkout
-    unit | asan | conformance | apps | volume-tools) echo 1500 ;;
+    unit | asan | conformance* | apps* | volume-tools) echo 1500 ;;
     *) echo 600 ;;
   esac
 }
+
+# What works on files, memory or sockets, with the working directory in a volume. One build of each case is enough: what
+# differs between libcs is the same without volumes.
+conformance_in_volume=(tests/conformance/run --base-only --filter '^(files|memory_|sockets|processes_exec)' --fs-volume)
 
 run_suite() {
   case $1 in
@@ -31,7 +36,13 @@ run_suite() {
       count_suite cli tests/cli/run
       count_suite bad-executables tests/cli/bad-executables
       ;;
-    evidence | policy | cas | volume-tools | fuzz | conformance | shield | apps | drills) count_suite "$1" "tests/$1/run" ;;
+    conformance-volumes) count_as conformance conformance-volumes "${conformance_in_volume[@]}" encrypted ;;
+    conformance-ephemeral) count_as conformance conformance-ephemeral "${conformance_in_volume[@]}" ephemeral ;;
+    # Shells, archives, databases and servers; all cases take twice as long as the suite without volumes.
+    apps-volume) count_suite apps-volume tests/apps/run --volume --filter '^(01|03|05|16|17|19|20|21)-' ;;
+    apps-volume-all) count_as apps-volume apps-volume-all tests/apps/run --volume ;;
+    shield-minutes) count_as shield shield-minutes tests/shield/run --seconds 300 ;;
+    evidence | policy | cas | volume-tools | fuzz | conformance | shield | volume-root | apps | drills) count_suite "$1" "tests/$1/run" ;;
     *)
       echo "unknown suite $1; there are: ${default_suites[*]} ${thorough_suites[*]}" >&2
       add 0 1 0

@@ -55,6 +55,30 @@ def read_expected(path: pathlib.Path) -> ExpectedList:
     return expected
 
 
+def read_expected_in_volumes(path: pathlib.Path) -> ExpectedList:
+    """A case's list and, beside it, NAME-volumes.txt, which counts in addition and first."""
+    expected = read_expected(path)
+    beside = path.with_name(f"{path.stem}-volumes.txt")
+    if beside.exists():
+        more = read_expected(beside)
+        expected.differs.update(more.differs)
+        expected.unstable += more.unstable
+    return expected
+
+
+def read_case_differences(path: pathlib.Path) -> dict[str, str]:
+    """Whole cases that end differently, each with its reason: lines "case<TAB>reason"."""
+    reasons = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, _, reason = line.partition("\t")
+        if not reason.strip():
+            raise ValueError(f"{path}:{number}: no reason: {line!r}")
+        reasons[name.strip()] = reason.strip()
+    return reasons
+
+
 def parse_outcomes(text: str) -> dict[str, str]:
     outcomes = {}
     for line in text.splitlines():
