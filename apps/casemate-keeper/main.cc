@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "crypto/host_configuration.h"
 #include "keeper/process.h"
 
 int main(int argc, char** argv) {
@@ -9,6 +10,7 @@ int main(int argc, char** argv) {
     std::fputs("casemate-keeper is started by `casemate run --fs FILE`\n", stderr);
     return 2;
   }
+  casemate::crypto::ignore_host_configuration();
   try {
     return casemate::keeper::run_keeper(argv[1]);
   } catch (const std::exception& error) {

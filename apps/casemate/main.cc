@@ -17,6 +17,7 @@
 #include "casemate/program_search.h"
 #include "casemate/run_options.h"
 #include "casemate/subcommands.h"
+#include "crypto/host_configuration.h"
 
 namespace {
 
@@ -109,6 +110,7 @@ int dispatch(const Words& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  casemate::crypto::ignore_host_configuration();
   try {
     return dispatch(Words(argv + (argc > 0 ? 1 : 0), argv + argc));
   } catch (const std::exception& error) {

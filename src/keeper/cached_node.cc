@@ -146,7 +146,7 @@ std::uint64_t CachedNode::evict(std::uint64_t count) {
     slot.eviction_count.fetch_add(1, std::memory_order_acq_rel);
     fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first * kPageSize),
               static_cast<off_t>((stop - first) * kPageSize));
-    set_run(states_, first, stop, protocol::kPageAbsent);
+    set_run(states_, first, stop, protocol::kPageEvicted);
     evicted += stop - first;
     looked += stop - first;
     evict_hand_ = std::max(stop, first + 1);

@@ -69,6 +69,8 @@ class CachedNode {
   Result<void> truncate(std::uint64_t size);
   // As fallocate(2) with `mode`.
   Result<void> allocate(int mode, std::uint64_t offset, std::uint64_t size);
+  // As lseek(2) with SEEK_DATA or SEEK_HOLE. What is newer than the volume is data. ENXIO: nothing there.
+  Result<std::uint64_t> seek(std::uint64_t offset, protocol::SeekFor wanted);
   // Makes room for the states of so many pages. EFBIG when there is none.
   Result<void> grow_states(std::uint64_t count);
   // Nobody has it open any more: what was pinned may go. The last writes through mappings are found.
@@ -130,7 +132,8 @@ class CachedNode {
   Result<void> punch(std::uint64_t offset, std::uint64_t size);
   Result<void> extend(std::uint64_t size);
   Result<void> shift(int mode, std::uint64_t offset, std::uint64_t size);
-  void forget_pages(std::uint64_t first);
+  void forget_pages(std::uint64_t first, std::uint64_t backed);
+  Result<std::uint64_t> seek_in_volume(std::uint64_t offset, volume::SeekTarget target);
   void pin();
   void restore_modify_time(const struct stat& before);
   void account();

@@ -42,6 +42,26 @@ Result<void> write_memory(int fd, std::uint64_t offset, std::span<const std::byt
   return {};
 }
 
+bool is_zero(std::span<const std::byte> bytes) {
+  return bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
+// Writes all but the pages of zeros, which the memory's hole at their place stands for: a sparse file that is read
+// takes no more memory, and shows no more blocks, than it has data.
+Result<void> write_contents(int fd, std::uint64_t offset, std::span<const std::byte> data) {
+  for (std::size_t at = 0; at < data.size();) {
+    const auto page_at = [&](std::size_t place) {
+      return data.subspan(place, std::min(kPageSize, data.size() - place));
+    };
+    std::size_t end = at;
+    while (end < data.size() && !is_zero(page_at(end))) end += page_at(end).size();
+    if (auto written = write_memory(fd, offset + at, data.subspan(at, end - at)); !written) return written.error();
+    at = end;
+    while (at < data.size() && is_zero(page_at(at))) at += page_at(at).size();
+  }
+  return {};
+}
+
 Result<std::size_t> read_memory(int fd, std::uint64_t offset, std::span<std::byte> out) {
   std::size_t done = 0;
   while (done < out.size()) {
@@ -114,13 +134,12 @@ Result<void> CachedNode::load(PageRange range) {
   std::optional<struct stat> before;
   Result<void> result;
   for (std::uint64_t page = range.first; page < end && result;) {
-    page = find_state(states_, page, end, protocol::kPageAbsent);
+    page = find_missing(states_, page, end);
     if (page == end) break;
     if (!before) before = memory_status();
-    const std::uint64_t stop =
-        change_run(states_, page, std::min(end, page + kRunPages), protocol::kPageAbsent, protocol::kPageBusy);
+    const std::uint64_t stop = claim_missing_run(states_, page, std::min(end, page + kRunPages));
     result = load_run({page, stop - page});
-    set_run(states_, page, stop, result ? protocol::kPageClean : protocol::kPageAbsent);
+    set_run(states_, page, stop, result ? protocol::kPageClean : protocol::kPageEvicted);
     page = stop;
   }
   if (before) {
@@ -140,8 +159,8 @@ Result<void> CachedNode::load_run(PageRange run) {
   std::memset(bytes.data() + got, 0, bytes.size() - got);
   const auto size = static_cast<std::uint64_t>(memory_status().st_size);
   if (offset >= size) return {};
-  return write_memory(file_.get(), offset,
-                      bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), size - offset))));
+  return write_contents(file_.get(), offset,
+                        bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), size - offset))));
 }
 
 // Loading and evicting change the memfd's time, which is the file's. If a member wrote in between, its marks tell.

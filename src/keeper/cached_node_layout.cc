@@ -135,9 +135,7 @@ Result<void> CachedNode::shift(int mode, std::uint64_t offset, std::uint64_t siz
   if (!done) return done.error();
   const volume::Attributes attributes = CASEMATE_TRY(region_.volume->attributes(inode_));
   volume_size_ = attributes.size;
-  forget_pages(offset / kPageSize);
-  FileSlot& slot = cache_.arena().slot(slot_);
-  slot.backed_pages.store(pages_of(attributes.size), std::memory_order_release);
+  forget_pages(offset / kPageSize, pages_of(attributes.size));
   if (ftruncate(file_.get(), static_cast<off_t>(attributes.size)) != 0) {
     return Error::from_errno("cannot resize a file", errno);
   }
@@ -146,16 +144,52 @@ Result<void> CachedNode::shift(int mode, std::uint64_t offset, std::uint64_t siz
   return load({offset / kPageSize, pages_of(attributes.size)});  // somebody may have it mapped
 }
 
-// Everything from `first` on must be loaded again.
-void CachedNode::forget_pages(std::uint64_t first) {
+// --- holes ---
+
+// Where the volume has the next data or hole. Behind its end there is no data and only hole.
+Result<std::uint64_t> CachedNode::seek_in_volume(std::uint64_t offset, volume::SeekTarget target) {
+  const bool data = target == volume::SeekTarget::kData;
+  if (offset >= volume_size_) return data ? volume::kMaximumFileSize : offset;
+  const auto found = region_.volume->seek(inode_, offset, target);
+  if (found || found.error().system_code() != ENXIO) return found;
+  return data ? volume::kMaximumFileSize : offset;
+}
+
+Result<std::uint64_t> CachedNode::seek(std::uint64_t offset, protocol::SeekFor wanted) {
+  const std::lock_guard lock(mutex_);
+  if (!mapped_.empty()) find_mapped_changes();
+  const auto size = static_cast<std::uint64_t>(memory_status().st_size);
+  const std::uint64_t end_page = std::min(pages_of(size), range_.count);
+  if (offset >= size) return invalid("behind the end of the file", ENXIO);
+  if (wanted == protocol::SeekFor::kData) {
+    const std::uint64_t stored = CASEMATE_TRY(seek_in_volume(offset, volume::SeekTarget::kData));
+    const std::uint64_t dirty = find_state(states_, offset / kPageSize, end_page, protocol::kPageDirty) * kPageSize;
+    const std::uint64_t found = std::min(stored, std::max(offset, dirty));
+    return found < size ? Result<std::uint64_t>(found) : invalid("no data behind", ENXIO);
+  }
+  while (offset < size) {
+    const std::uint64_t page = offset / kPageSize;
+    const bool dirty = page < end_page && states_[page].load(std::memory_order_acquire) == protocol::kPageDirty;
+    const std::uint64_t next =
+        dirty ? (page + 1) * kPageSize : CASEMATE_TRY(seek_in_volume(offset, volume::SeekTarget::kHole));
+    if (next == offset) break;
+    offset = next;
+  }
+  return std::min(offset, size);
+}
+
+// Everything from `first` on must be loaded again; the volume has the pages before `backed` now.
+void CachedNode::forget_pages(std::uint64_t first, std::uint64_t backed) {
   FileSlot& slot = cache_.arena().slot(slot_);
-  const std::uint64_t end = range_.count;
+  const std::uint64_t end = range_.count, loaded_end = std::min(backed, end);
   set_run(states_, std::min(first, end), end, protocol::kPageBusy);
   slot.eviction_count.fetch_add(1, std::memory_order_acq_rel);
   const auto start = static_cast<off_t>(first * kPageSize);
   fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start,
             static_cast<off_t>(volume::kMaximumFileSize) - start);
-  set_run(states_, std::min(first, end), end, protocol::kPageAbsent);
+  slot.backed_pages.store(backed, std::memory_order_release);
+  set_run(states_, std::min(first, end), loaded_end, protocol::kPageEvicted);
+  set_run(states_, std::max(std::min(first, end), loaded_end), end, protocol::kPageAbsent);
 }
 
 }  // namespace casemate::keeper

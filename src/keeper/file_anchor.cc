@@ -13,7 +13,7 @@ namespace casemate::keeper {
 namespace {
 
 constexpr std::array<char, 16> kMagic = {'c', 'a', 's', 'e', 'm', 'a', 't', 'e',
-                                         '-', 'a', 'n', 'c', 'h', 'r', '1', '\n'};
+                                         '-', 'a', 'n', 'c', 'h', 'r', '2', '\n'};
 constexpr std::size_t kRecordSpacing = 512;  // a sector: one torn write harms one record only
 
 Result<void> flush_directory_of(const std::string& path) {
@@ -31,6 +31,7 @@ Result<void> flush_directory_of(const std::string& path) {
 // On disk as in memory (x86-64: little endian). Fixed size, so a plain keyed hash over it cannot be extended.
 struct FileAnchor::Record {
   std::array<char, 16> magic;
+  std::array<std::byte, 16> volume_id;
   std::uint64_t count;
   std::uint64_t epoch, sequence;
   std::array<std::byte, 16> chain_tag;
@@ -38,7 +39,7 @@ struct FileAnchor::Record {
 };
 
 Result<std::unique_ptr<FileAnchor>> FileAnchor::open(const std::string& path, const volume::VolumeKey& key) {
-  auto seal_key = CASEMATE_TRY(crypto::derive_key<32>(key.expose(), {}, "casemate anchor file v1"));
+  auto seal_key = CASEMATE_TRY(crypto::derive_key<32>(key.expose(), {}, "casemate anchor file v2"));
   return std::unique_ptr<FileAnchor>(new FileAnchor(path, std::move(seal_key)));
 }
 
@@ -54,6 +55,11 @@ bool FileAnchor::verifies(const Record& record) const {
   return record.magic == kMagic && crypto::equal_in_constant_time(record.seal, seal_of(record));
 }
 
+void FileAnchor::bind(const std::array<std::byte, 16>& volume_id) {
+  const std::lock_guard lock(mutex_);
+  volume_id_ = volume_id;
+}
+
 Result<std::optional<volume::Position>> FileAnchor::load() {
   const std::lock_guard lock(mutex_);
   UniqueFd file(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
@@ -61,6 +67,7 @@ Result<std::optional<volume::Position>> FileAnchor::load() {
   if (!file.is_open() && errno == ENOENT) return std::optional<volume::Position>();
   if (!file.is_open()) return Error::from_errno(path_ + ": cannot open the anchor", errno);
   std::uint64_t bytes_seen = 0;
+  bool is_of_other_volume = false;
   for (off_t at = 0; at < 2; ++at) {
     Record record = {};
     const ssize_t got = pread(file.get(), &record, sizeof(record), at * off_t{kRecordSpacing});
@@ -68,7 +75,16 @@ Result<std::optional<volume::Position>> FileAnchor::load() {
     bytes_seen += static_cast<std::uint64_t>(got);
     if (got != ssize_t{sizeof(record)} || !verifies(record) || record.count < count_) continue;
     count_ = record.count;
+    is_of_other_volume = volume_id_ && record.volume_id != *volume_id_;
     newest_ = volume::Position{record.epoch, record.sequence, record.chain_tag};
+  }
+  if (is_of_other_volume) {
+    newest_.reset();
+    return Error(ErrorCategory::kFormat,
+                 path_ +
+                     ": this anchor is of another volume of the same key: the volume was exchanged, or the anchor was; "
+                     "find the right one",
+                 ESTALE);
   }
   if (!newest_ && bytes_seen > 0) {
     return Error(ErrorCategory::kFormat,
@@ -88,8 +104,9 @@ Result<void> FileAnchor::ensure_file() {
 }
 
 Result<void> FileAnchor::write_record(const volume::Position& position) {
+  if (!volume_id_) return Error(ErrorCategory::kUsage, path_ + ": the anchor does not know its volume", EINVAL);
   if (auto opened = ensure_file(); !opened) return opened.error();
-  Record record = {kMagic, count_ + 1, position.epoch, position.sequence, position.chain_tag, {}};
+  Record record = {kMagic, *volume_id_, count_ + 1, position.epoch, position.sequence, position.chain_tag, {}};
   record.seal = seal_of(record);
   const auto at = static_cast<off_t>(record.count % 2 * kRecordSpacing);
   if (pwrite(file_.get(), &record, sizeof(record), at) != ssize_t{sizeof(record)}) {

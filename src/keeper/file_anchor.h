@@ -28,7 +28,10 @@ class FileAnchor final : public volume::Anchor {
   // The file need not exist yet; its directory must. A missing one is made by the first store.
   static Result<std::unique_ptr<FileAnchor>> open(const std::string& path, const volume::VolumeKey& key);
 
-  // nullopt when the file does not exist or is empty. Errors: kFormat when no record verifies.
+  // Before anything else but a look at whether load() finds something.
+  void bind(const std::array<std::byte, 16>& volume_id) override;
+  // nullopt when the file does not exist or is empty. Errors: kFormat when no record verifies; with ESTALE when they do
+  // and are another volume's.
   Result<std::optional<volume::Position>> load() override;
   // Durable when it returns.
   Result<void> store(const volume::Position& position) override;
@@ -51,6 +54,7 @@ class FileAnchor final : public volume::Anchor {
   crypto::SecretBytes<32> key_;
   std::mutex mutex_;  // guards everything below
   UniqueFd file_;
+  std::optional<std::array<std::byte, 16>> volume_id_;
   std::uint64_t count_ = 0;  // of records ever written
   std::optional<volume::Position> newest_;
 };

@@ -15,6 +15,7 @@ class AnchorFile : public ::testing::Test {
   std::unique_ptr<FileAnchor> open(const volume::VolumeKey& key) {
     auto anchor = FileAnchor::open(path(), key);
     EXPECT_TRUE(anchor);
+    anchor.value()->bind(volume_id_);
     return std::move(anchor).value();
   }
   std::string path() const { return directory_ / "anchor"; }
@@ -30,7 +31,17 @@ class AnchorFile : public ::testing::Test {
 
   testing::ScratchDirectory directory_;
   volume::VolumeKey key_ = volume::VolumeKey::random().value();
+  std::array<std::byte, 16> volume_id_ = {std::byte{1}};
 };
+
+TEST_F(AnchorFile, TellsAnotherVolumeOfTheSameKeyFromAnOldState) {
+  ASSERT_TRUE(open(key_)->store(position(7, 100)));
+  volume_id_[0] = std::byte{2};
+  const auto loaded = open(key_)->load();
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().system_code(), ESTALE);
+  EXPECT_NE(loaded.error().message().find("another volume"), std::string::npos) << loaded.error().message();
+}
 
 TEST_F(AnchorFile, RemembersTheNewestPosition) {
   {

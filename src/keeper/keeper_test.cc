@@ -122,6 +122,19 @@ TEST_F(EncryptedRegion, RefusesAnOldCopyThatTheAnchorDisowns) {
   EXPECT_TRUE(keeper.is_running()) << keeper.error();
 }
 
+TEST_F(EncryptedRegion, IsRefusedWithoutTheAnchorThatWasNamed) {
+  std::filesystem::rename(scratch_ / "v.anchor", scratch_ / "kept");
+  {
+    RunningKeeper keeper(kEncrypted, scratch_.path());
+    EXPECT_FALSE(keeper.is_running());
+    EXPECT_NE(keeper.error().find("anchor --set"), std::string::npos) << keeper.error();
+  }
+  // The control: with it the same volume is accepted.
+  std::filesystem::rename(scratch_ / "kept", scratch_ / "v.anchor");
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  EXPECT_TRUE(keeper.is_running()) << keeper.error();
+}
+
 TEST_F(EncryptedRegion, FindsWritesThroughMappingsOfKilledPrograms) {
   {
     RunningKeeper keeper(kEncrypted, scratch_.path());
@@ -131,7 +144,7 @@ TEST_F(EncryptedRegion, FindsWritesThroughMappingsOfKilledPrograms) {
       SimulatedMember member(keeper.hello());
       const OpenFile file = member.open("/data/m", O_RDWR | O_CREAT);
       member.call({.operation = Operation::kTruncate,
-                   .arguments = {16384},
+                   .arguments = {16384, ~std::uint64_t{0}},
                    .base = {protocol::PlaceKind::kSlot, 0, file.slot}});
       const auto populated =
           member.call({.operation = Operation::kPopulate,

@@ -54,7 +54,7 @@ bool parse_request(std::span<const std::byte> message, ParsedRequest* out) {
   std::memcpy(&out->header, part.data(), sizeof(Request));
   const Request& header = out->header;
   if (header.version != protocol::kShieldVersion) return false;
-  if (header.operation > protocol::Operation::kRemoteHostPath) return false;
+  if (header.operation > protocol::kLastOperation) return false;
   if (!cutter.take(std::size_t{4} * header.credentials.group_count, &part)) return false;
   // Groups beyond what anybody has in practice are left out: that allows less, never more.
   const std::size_t groups_size = std::min(part.size(), sizeof(out->group_storage));

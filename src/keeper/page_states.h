@@ -1,6 +1,7 @@
 // Work on ranges of page states (src/protocol/shield.h) that members change at the same time.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -39,11 +40,27 @@ inline std::uint64_t find_state(const StateByte* states, std::uint64_t first, st
   return end;
 }
 
+// The first page in [first, end) that the memfd lacks (absent or evicted), or `end`.
+inline std::uint64_t find_missing(const StateByte* states, std::uint64_t first, std::uint64_t end) {
+  return std::min(find_state(states, first, end, protocol::kPageAbsent),
+                  find_state(states, first, end, protocol::kPageEvicted));
+}
+
 // Changes pages from `first` on from one state to another until one is in a third state; returns where it stopped.
 inline std::uint64_t change_run(StateByte* states, std::uint64_t first, std::uint64_t end, std::uint8_t from,
                                 std::uint8_t to) {
   std::uint64_t page = first;
   while (page < end && change_state(states[page], from, to)) page += 1;
+  return page;
+}
+
+// Makes missing pages from `first` on busy until one is not missing; returns where it stopped.
+inline std::uint64_t claim_missing_run(StateByte* states, std::uint64_t first, std::uint64_t end) {
+  std::uint64_t page = first;
+  while (page < end && (change_state(states[page], protocol::kPageAbsent, protocol::kPageBusy) ||
+                        change_state(states[page], protocol::kPageEvicted, protocol::kPageBusy))) {
+    page += 1;
+  }
   return page;
 }
 

@@ -102,8 +102,12 @@ class RegionOpener {
       region.anchor = CASEMATE_TRY(FileAnchor::open(description.anchor, key));
       const auto anchored = CASEMATE_TRY(region.anchor->load());
       if (!anchored) {
-        warn_(description.path + ": " + description.anchor +
-              " does not exist yet: the volume's present state is accepted and remembered from now on");
+        return Error(ErrorCategory::kNotFound,
+                     description.anchor +
+                         ": this anchor remembers nothing: it is missing or empty, so an old copy of the volume could "
+                         "not be told from the newest. If it never existed, make it with `casemate volume anchor "
+                         "--set`; if it did, find out who removed it",
+                     ESTALE);
       }
       options.anchor = region.anchor.get();
     }

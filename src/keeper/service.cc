@@ -15,7 +15,7 @@ using protocol::PlaceKind;
 
 Service::Handler Service::handler_of(Operation operation) {
   // In the order of protocol::Operation.
-  static constexpr std::array<Handler, static_cast<std::size_t>(Operation::kRemoteHostPath) + 1> kHandlers = {
+  static constexpr std::array<Handler, static_cast<std::size_t>(protocol::kLastOperation) + 1> kHandlers = {
       &Service::attach,
       &Service::open,
       &Service::status,
@@ -47,6 +47,7 @@ Service::Handler Service::handler_of(Operation operation) {
       &Service::allocate,
       &Service::path_of,
       &Service::remote_host_path,
+      &Service::seek,
   };
   static_assert(kHandlers.back() != nullptr);
   return kHandlers[static_cast<std::size_t>(operation)];

@@ -82,6 +82,7 @@ class Service {
   Answer grow_states(const ParsedRequest& request);
   Answer reserve(const ParsedRequest& request);
   Answer allocate(const ParsedRequest& request);
+  Answer seek(const ParsedRequest& request);
 
   // Shared by them. Codes are 0 or an errno.
   int root_of(const ParsedRequest& request, Position* out);

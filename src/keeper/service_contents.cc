@@ -35,6 +35,8 @@ Answer Service::truncate(const ParsedRequest& request) {
     note_writer(*node);
   }
   if (node->region().is_read_only()) return Answer::failure(EROFS);
+  const std::uint64_t limit = request.header.arguments[1];
+  if (size > limit && size > node->status().size) return Answer::failure(EFBIG);
   const auto done = node->truncate(size);
   return done ? Answer() : fail(done.error());
 }
@@ -101,6 +103,20 @@ Answer Service::allocate(const ParsedRequest& request) {
   const auto done = node->allocate(static_cast<int>(request.header.arguments[0]), static_cast<std::uint64_t>(offset),
                                    static_cast<std::uint64_t>(size));
   return done ? Answer() : fail(done.error());
+}
+
+Answer Service::seek(const ParsedRequest& request) {
+  const NodeReference node = node_of_slot(request);
+  if (!node || !node->is_regular()) return Answer::failure(EBADF);
+  if (request.header.arguments[1] > static_cast<std::uint64_t>(protocol::SeekFor::kHole)) {
+    return Answer::failure(EINVAL);
+  }
+  const auto wanted = static_cast<protocol::SeekFor>(request.header.arguments[1]);
+  const auto found = node->seek(request.header.arguments[0], wanted);
+  if (!found) return fail(found.error());
+  Answer answer;
+  answer.header.result = static_cast<std::int64_t>(found.value());
+  return answer;
 }
 
 }  // namespace casemate::keeper

@@ -34,6 +34,8 @@ constexpr const char* kDescription = R"({"cache": "4M", "regions": [
   {"path": "/data/mounted", "kind": "ephemeral", "size": "1M"},
   {"path": "/etc/injected", "kind": "file", "text": "injected", "mode": "0640"}]})";
 
+constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+
 class ServedMember : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -179,18 +181,47 @@ TEST_F(ServedMember, ListsDirectoriesWithMountPointsOnceEach) {
   EXPECT_EQ(slot_call(Operation::kReadDirectory, directory, {0, 10}), -EINVAL);
 }
 
+TEST_F(ServedMember, FindsDataAndHolesOfWhatIsWrittenAndOfWhatIsNot) {
+  const auto seek = [&](const OpenFile& file, std::uint64_t offset, protocol::SeekFor wanted) {
+    return slot_call(Operation::kSeek, file, {offset, static_cast<std::uint64_t>(wanted)});
+  };
+  constexpr auto kData = protocol::SeekFor::kData, kHole = protocol::SeekFor::kHole;
+  const OpenFile file = member_->open("/data/holes", O_RDWR | O_CREAT);
+  ASSERT_EQ(slot_call(Operation::kTruncate, file, {1 << 20, kNoLimit}), 0);
+  EXPECT_EQ(seek(file, 0, kData), -ENXIO);
+  EXPECT_EQ(seek(file, 7, kHole), 7);
+  ASSERT_EQ(member_->write(file, 100 * 4096 + 5, "data"), 4);
+  for (int round = 0; round < 2; ++round) {  // in memory only, then in the volume
+    EXPECT_EQ(seek(file, 0, kData), 100 * 4096);
+    EXPECT_EQ(seek(file, 100 * 4096 + 9, kData), 100 * 4096 + 9);
+    EXPECT_EQ(seek(file, 0, kHole), 0);
+    EXPECT_EQ(seek(file, 100 * 4096, kHole), 101 * 4096);
+    EXPECT_EQ(seek(file, 101 * 4096, kData), -ENXIO);
+    EXPECT_EQ(seek(file, 1 << 20, kHole), -ENXIO);
+    ASSERT_EQ(member_->synchronize(file), 0);
+  }
+  // Reading holes makes neither memory nor blocks of them.
+  EXPECT_EQ(member_->read(file, 0, 1 << 20).size(), std::size_t{1} << 20);
+  protocol::ShieldAttributes attributes;
+  EXPECT_EQ(member_->status("/data/holes", &attributes), 0);
+  EXPECT_EQ(attributes.block_count, 8U);
+  EXPECT_EQ(slot_call(Operation::kSeek, file, {0, 2}), -EINVAL);
+}
+
 TEST_F(ServedMember, TruncatesForEverybody) {
   const OpenFile file = member_->open("/data/t", O_RDWR | O_CREAT);
   ASSERT_EQ(member_->write(file, 0, std::string(10000, 'x')), 10000);
-  EXPECT_EQ(slot_call(Operation::kTruncate, file, {5000}), 0);
+  EXPECT_EQ(slot_call(Operation::kTruncate, file, {5000, kNoLimit}), 0);
   EXPECT_EQ(member_->read(file, 4990, 100), std::string(10, 'x'));
-  EXPECT_EQ(slot_call(Operation::kTruncate, file, {9000}), 0);
+  EXPECT_EQ(slot_call(Operation::kTruncate, file, {9000, 9000}), 0);
   EXPECT_EQ(member_->read(file, 4990, 100), std::string(10, 'x') + std::string(90, '\0'));
   protocol::ShieldAttributes attributes;
   EXPECT_EQ(member_->status("/data/t", &attributes), 0);
   EXPECT_EQ(attributes.size, 9000U);
-  EXPECT_EQ(slot_call(Operation::kTruncate, file, {~0ULL}), -EINVAL);
-  EXPECT_EQ(slot_call(Operation::kTruncate, file, {std::uint64_t{1} << 60}), -EFBIG);
+  EXPECT_EQ(slot_call(Operation::kTruncate, file, {9001, 9000}), -EFBIG);
+  EXPECT_EQ(slot_call(Operation::kTruncate, file, {9000, 100}), 0);  // does not grow
+  EXPECT_EQ(slot_call(Operation::kTruncate, file, {~0ULL, kNoLimit}), -EINVAL);
+  EXPECT_EQ(slot_call(Operation::kTruncate, file, {std::uint64_t{1} << 60, kNoLimit}), -EFBIG);
   const OpenFile emptied = member_->open("/data/t", O_RDWR | O_TRUNC);
   EXPECT_EQ(member_->read(file, 0, 10), "");
 }

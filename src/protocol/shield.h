@@ -34,15 +34,18 @@ inline constexpr std::size_t kPageSize = 4096;
 //   absent  not in the memfd. Pages at or behind FileSlot::backed_pages read as zeros by nature and may be used as they
 //           are; others must be populated by the keeper before they are read or partly written.
 //   clean   equal to the volume; the keeper may evict it (clean -> busy, eviction_count + 1, punch the hole, ->
-//   absent). dirty   newer than the volume; the keeper writes it back (dirty -> clean first, then it reads the page).
-//   busy    the keeper is about to fill it (absent -> busy -> clean) or to drop it. Whoever wants the page, even to
+//   evicted).
+//   evicted as absent, but never usable as it is: the volume has contents for it, whatever backed_pages somebody read a
+//   while ago says. So a member's absent -> dirty never claims a page that was written and dropped since it looked.
+//   dirty   newer than the volume; the keeper writes it back (dirty -> clean first, then it reads the page).
+//   busy    the keeper fills it (absent, evicted -> busy -> clean) or drops it. Whoever wants the page, even to
 //           overwrite all of it, asks kPopulate, which waits.
 // A member that writes marks its pages dirty before (so they are not evicted) and again after (so what it wrote is
 // found). Between the two the keeper may have written the page back and evicted it; so a member that finds the
 // eviction_count changed since before the first mark, or a page absent or busy at the second, asks kPopulate and writes
 // again at the same offset. A member that reads re-reads eviction_count afterwards and repeats the read when it
 // changed.
-enum PageState : std::uint8_t { kPageAbsent = 0, kPageClean = 1, kPageDirty = 2, kPageBusy = 3 };
+enum PageState : std::uint8_t { kPageAbsent = 0, kPageClean = 1, kPageDirty = 2, kPageBusy = 3, kPageEvicted = 4 };
 
 enum class NodeKind : std::uint32_t { kNone, kRegular, kDirectory, kSymbolicLink, kOther };
 
@@ -153,7 +156,7 @@ enum class Operation : std::uint32_t {
   kChangeMode,          // a0 mode, a1 AT_SYMLINK_NOFOLLOW
   kChangeOwner,         // a0 uid, a1 gid (-1: keep), a2 AT_SYMLINK_NOFOLLOW
   kChangeTimes,         // a0 AT_SYMLINK_NOFOLLOW; data: two struct timespec, or none (both now)
-  kTruncate,            // a0 size
+  kTruncate,            // a0 size, a1 the limit of file sizes (RLIMIT_FSIZE): growing beyond it is EFBIG
   kChangeDirectory,     // checks search permission -> place (kNode) or a host path. Also for chroot and fchdir
   kStatusOfFileSystem,  // -> data: struct statfs
   kGetAttribute,        // path 1 is the attribute's name; a0 capacity, a1 AT_SYMLINK_NOFOLLOW -> data
@@ -172,7 +175,11 @@ enum class Operation : std::uint32_t {
   kAllocate,        // a0 fallocate mode, a1 offset, a2 size
   kPathOf,          // -> data: the path as the program sees it (getcwd, /proc/self/fd/N); ENOENT if unlinked
   kRemoteHostPath,  // data: a host socket path (from the kernel) -> data: the program's path of that socket
+  kSeek,            // base 0 is kSlot; a0 offset, a1 SeekFor -> result: where the next data or hole begins; ENXIO
 };
+inline constexpr Operation kLastOperation = Operation::kSeek;
+
+enum class SeekFor : std::uint64_t { kData, kHole };
 
 enum class PopulatePurpose : std::uint64_t {
   kRead,

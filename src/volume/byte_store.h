@@ -59,7 +59,9 @@ struct Position {
 class Anchor {
  public:
   virtual ~Anchor() = default;
-  // nullopt: nothing was ever anchored for this volume.
+  // Of which volume positions are from now on; a mount says so first. load() fails for those of another one.
+  virtual void bind(const std::array<std::byte, 16>& volume_id) = 0;
+  // nullopt: nothing was ever anchored for this volume. ESTALE: for another one.
   virtual Result<std::optional<Position>> load() = 0;
   // Durable when it returns. Only positions of durable records are given.
   virtual Result<void> store(const Position& position) = 0;

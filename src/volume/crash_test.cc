@@ -33,6 +33,7 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 class TimedAnchor : public Anchor {
  public:
   explicit TimedAnchor(const TraceStore& store) : store_(store) {}
+  void bind(const std::array<std::byte, 16>&) override {}
   Result<std::optional<Position>> load() override { return at(~std::size_t{0}); }
   Result<void> store(const Position& position) override {
     positions_.emplace_back(store_.event_count(), position);

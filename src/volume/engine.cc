@@ -58,6 +58,7 @@ Result<bool> Engine::has_room(const Need& need) {
 Result<bool> Engine::grow_store(std::uint64_t missing) {
   Space& space = metadata_.space();
   const std::uint64_t room = superblock_.maximum_units - std::min(superblock_.maximum_units, space.capacity());
+  host_is_full_ = false;
   const std::uint64_t step = std::clamp(space.capacity() / 16, kSmallestGrowth, kLargestGrowth);
   for (const std::uint64_t growth : {std::max(missing, step), missing}) {
     if (growth > room && missing > room) return false;
@@ -71,7 +72,16 @@ Result<bool> Engine::grow_store(std::uint64_t missing) {
       return grown.error().with_context("cannot grow the volume");
     }
   }
+  host_is_full_ = true;
   return false;
+}
+
+Error Engine::full() const {
+  if (host_is_full_) {
+    return refused(ENOSPC, "the volume cannot grow: the host's disk (or a quota there) is full; make room on it");
+  }
+  return refused(ENOSPC, "the volume is full: its limit is " + std::to_string(superblock_.maximum_units * kUnitSize) +
+                             " bytes; remove files, or raise it with `casemate volume grow`");
 }
 
 Result<bool> Engine::make_room(int attempt) {

@@ -158,6 +158,8 @@ class Engine final : public Volume {
   Error fail(const Error& error);
   Result<bool> has_room(const Need& need);
   Result<bool> grow_store(std::uint64_t missing);
+  // ENOSPC, with the word on what is full: the volume's own limit or the host.
+  Error full() const;
   std::uint64_t node_reserve() const { return 64 + metadata_.space().group_count() / 4; }
   // Runs `body` with mutex_ held and room for what it needs; commits or checkpoints when that makes room.
   template <typename Value>
@@ -297,6 +299,7 @@ class Engine final : public Volume {
   bool closing_ = false, closed_ = false;
   bool superblock_changed_ = false;  // the next checkpoint has something to write in any case
   std::optional<Error> failure_;
+  bool host_is_full_ = false;  // the last growth of the store failed for lack of space
   std::uint64_t data_counter_ = 0, node_counter_ = 0;
   std::set<Unit> checkpoint_units_;    // inline units that a checkpoint is writing to their place
   std::vector<Run> checkpoint_frees_;  // of them, freed meanwhile
@@ -319,7 +322,7 @@ Result<Value> Engine::change(const Need& need, const std::function<Result<Value>
         return body();
       }
     }
-    if (!CASEMATE_TRY(make_room(attempt))) return refused(ENOSPC, "the volume is full");
+    if (!CASEMATE_TRY(make_room(attempt))) return full();
   }
 }
 

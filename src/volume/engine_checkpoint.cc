@@ -120,7 +120,7 @@ Result<void> Engine::spill_salts(CheckpointPlan& plan) {
   std::vector<MountSalt>& salts = plan.superblock.salts;
   if (salts.size() < kSaltsToSpill) return {};
   const std::optional<Run> run = metadata_.space().take_node();
-  if (!run) return refused(ENOSPC, "the volume is full");
+  if (!run) return full();
   metadata_.space().confirm(*run);
   const SaltPage page{{salts.begin(), salts.end() - 1}, plan.superblock.salt_pages};
   SealedNode& sealed = plan.units.emplace_back();

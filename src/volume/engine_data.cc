@@ -153,7 +153,7 @@ Result<Engine::PlacedPages> Engine::place_pages(InodeNumber inode, std::uint64_t
       const std::optional<Run> run = metadata_.space().take_data(count);
       if (!run) {
         cancel_locked(placed);
-        return refused(ENOSPC, "the volume is full");
+        return full();
       }
       placed.runs.push_back(*run);
       count -= run->count;

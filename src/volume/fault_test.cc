@@ -159,14 +159,17 @@ TEST(FullHost, RefusesWritesAndNotSyncs) {
   const InodeNumber file = volume->create_node(kRootInode, "f", {S_IFREG | 0644, 0, 0, 0, ""}).value().inode;
   std::uint64_t offset = 0;
   int refusal = 0;
+  std::string text;
   while (refusal == 0) {
     const auto written = volume->write(file, offset, testing::pattern(100'000, offset));
     refusal = written ? 0 : written.error().system_code();
+    if (!written) text = written.error().message();
     const auto synced = volume->sync();
     ASSERT_TRUE(synced.has_value()) << synced.error().message();
     if (refusal == 0) offset += 100'000;
   }
   EXPECT_EQ(refusal, ENOSPC);
+  EXPECT_NE(text.find("host's disk"), std::string::npos) << text;
   EXPECT_GT(offset, std::uint64_t{4} << 20);
   // Replacing what is there needs no more room in the end.
   for (std::uint64_t round = 0; round < 200; ++round) {

@@ -102,6 +102,7 @@ Result<void> recover(Engine& engine, ByteStore& store, const SuperblockPair& pai
   };
   VOLUME_CHECK(recovery.read_journal(options.anchor != nullptr ? Recovery::From::kRetained : Recovery::From::kTree));
   if (options.anchor != nullptr) {
+    options.anchor->bind(pair.newest.volume_id);
     const std::optional<Position> anchored = CASEMATE_TRY(options.anchor->load());
     if (anchored) VOLUME_CHECK(recovery.check_anchor(*anchored));
     if (!anchored) notice("the anchor is empty: older states of this volume are not detected before this mount");

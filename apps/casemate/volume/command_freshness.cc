@@ -82,6 +82,7 @@ Result<Claims> claims_of(const Options& options) {
                 .anchor = CASEMATE_TRY(opened->anchor_in(options.anchor)),
                 .anchored = std::nullopt,
                 .anchor_trouble = ""};
+  claims.anchor->bind(claims.information.volume_id);
   auto anchored = claims.anchor->load();
   if (anchored.has_value()) {
     claims.anchored = anchored.value();

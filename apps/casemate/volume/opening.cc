@@ -26,7 +26,6 @@ struct Advice {
 // What the owner can do; the engine knows only what is wrong.
 constexpr Advice kAdvice[] = {
     {ESTALE, "; if this state is the one to keep (a backup was restored, say): `casemate volume accept`"},
-    {ENOSPC, "; make room on the host's disk, or raise the volume's own limit with `casemate volume grow`"},
     {EROFS, "; to change its contents, export them and import them into a new volume"},
 };
 

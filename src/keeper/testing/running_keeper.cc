@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "keeper/file_anchor.h"
 #include "keeper/key_file.h"
 
 namespace casemate::keeper::testing {
@@ -76,6 +77,15 @@ void make_volume(const ScratchDirectory& directory, const std::string& name, std
   options.maximum_size = maximum_size;
   const auto made = volume::Volume::create(*store.value(), clock, key.value(), options);
   ASSERT_TRUE(made) << made.error().message();
+  // Remembered in <name>.anchor, as `casemate volume anchor --set` does.
+  volume::MountOptions looking;
+  looking.access = volume::Access::kReadOnly;
+  const auto mounted = volume::Volume::mount(*store.value(), clock, key.value(), looking);
+  ASSERT_TRUE(mounted) << mounted.error().message();
+  const auto anchor = FileAnchor::open(directory / (name + ".anchor"), key.value());
+  ASSERT_TRUE(anchor) << anchor.error().message();
+  anchor.value()->bind(mounted.value()->information().volume_id);
+  ASSERT_TRUE(anchor.value()->store(mounted.value()->position()));
 }
 
 }  // namespace casemate::keeper::testing

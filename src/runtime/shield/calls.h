@@ -75,6 +75,11 @@ long finish_open(CallState& state, long result);
 long finish_chdir(Thread& thread, RequestMemory& memory);
 long finish_chroot(Thread& thread, RequestMemory& memory);
 
+// In descriptor_calls.cc. RLIMIT_FSIZE, bytes; and what a call that would go beyond does: SIGXFSZ, and EFBIG.
+inline constexpr std::uint64_t kNoSizeLimit = ~std::uint64_t{0};
+std::uint64_t file_size_limit();
+long exceed_size_limit(const Thread& thread);
+
 // Handlers in runs with volumes for rows that have a handler of their own without.
 #define CASEMATE_SHIELD_HANDLERS(X) \
   X(open)                           \

@@ -39,16 +39,10 @@ long access_mode(std::int32_t fd) {
 
 // The limit of file sizes (RLIMIT_FSIZE) holds where a file grows; the kernel does not see it grow here.
 long check_size_limit(const Thread& thread, std::int32_t fd, std::uint64_t size) {
-  constexpr long kFileSizeLimit = 1, kSigxfsz = 25, kEfbig = -27;
-  struct {
-    std::uint64_t soft, hard;
-  } limit{~std::uint64_t{0}, ~std::uint64_t{0}};
-  host_call(SYS_prlimit64, 0, kFileSizeLimit, 0, reinterpret_cast<long>(&limit));
   struct stat status;
-  if (size <= limit.soft || host_call(SYS_fstat, fd, reinterpret_cast<long>(&status)) != 0) return 0;
+  if (size <= file_size_limit() || host_call(SYS_fstat, fd, reinterpret_cast<long>(&status)) != 0) return 0;
   if (size <= static_cast<std::uint64_t>(status.st_size)) return 0;
-  host_call(SYS_tkill, thread.tid, kSigxfsz);
-  return kEfbig;
+  return exceed_size_limit(thread);
 }
 
 long plain(long result) { return is_error(result) ? result : 0; }
@@ -67,6 +61,21 @@ long synchronize_all(Thread& thread) {
 }
 
 }  // namespace
+
+std::uint64_t file_size_limit() {
+  constexpr long kFileSizeLimit = 1;
+  struct {
+    std::uint64_t soft, hard;
+  } limit{kNoSizeLimit, kNoSizeLimit};
+  host_call(SYS_prlimit64, 0, kFileSizeLimit, 0, reinterpret_cast<long>(&limit));
+  return limit.soft;
+}
+
+long exceed_size_limit(const Thread& thread) {
+  constexpr long kSigxfsz = 25, kEfbig = -27;
+  host_call(SYS_tkill, thread.tid, kSigxfsz);
+  return kEfbig;
+}
 
 long sys_fsync(Thread& thread, Regs& regs) { return synchronize(thread, regs); }
 long sys_fdatasync(Thread& thread, Regs& regs) { return synchronize(thread, regs); }
@@ -88,7 +97,7 @@ long sys_ftruncate(Thread& thread, Regs& regs) {
   if (is_error(mode)) return mode;
   if (mode == O_RDONLY || static_cast<std::int64_t>(regs.rsi) < 0) return kEinval;
   if (const long error = check_size_limit(thread, descriptor(regs), regs.rsi); error != 0) return error;
-  return plain(slot_request(thread, Operation::kTruncate, kind.slot, regs.rsi));
+  return plain(slot_request(thread, Operation::kTruncate, kind.slot, regs.rsi, kNoSizeLimit));
 }
 
 long sys_fallocate(Thread& thread, Regs& regs) {
@@ -121,16 +130,16 @@ long sys_readahead(Thread& thread, Regs& regs) {
   return 0;
 }
 
-// The memory file's holes are pages that nobody has fetched: for the program the whole file is data.
+// The memory file's holes are pages that nobody has fetched: the keeper knows the file's own.
 long sys_lseek(Thread& thread, Regs& regs) {
   if (regs.rdx != kSeekData && regs.rdx != kSeekHole) return pass_through(thread, regs);
-  if (!is_shielded(thread, descriptor(regs))) return pass_through(thread, regs);
-  struct stat status;
-  const long error = host_call(SYS_fstat, descriptor(regs), reinterpret_cast<long>(&status));
-  if (error != 0) return error;
-  const auto offset = static_cast<std::int64_t>(regs.rsi);
-  if (offset < 0 || offset >= status.st_size) return kEnxio;
-  return host_call(SYS_lseek, descriptor(regs), regs.rdx == kSeekData ? offset : status.st_size, 0);
+  const DescriptorKind kind = kind_of(thread, descriptor(regs));
+  if (!kind.shielded() || slot_at(kind.slot).kind != NodeKind::kRegular) return pass_through(thread, regs);
+  if (const long mode = access_mode(descriptor(regs)); is_error(mode)) return mode;
+  if (static_cast<std::int64_t>(regs.rsi) < 0) return kEnxio;
+  const auto wanted = regs.rdx == kSeekData ? protocol::SeekFor::kData : protocol::SeekFor::kHole;
+  const long place = slot_request(thread, Operation::kSeek, kind.slot, regs.rsi, static_cast<std::uint64_t>(wanted));
+  return is_error(place) ? place : host_call(SYS_lseek, descriptor(regs), place, 0);
 }
 
 long sys_ioctl(Thread& thread, Regs& regs) {

@@ -11,6 +11,7 @@ using protocol::kPageAbsent;
 using protocol::kPageBusy;
 using protocol::kPageClean;
 using protocol::kPageDirty;
+using protocol::kPageEvicted;
 using protocol::Operation;
 using protocol::PopulatePurpose;
 
@@ -35,7 +36,7 @@ PageRange find_absent(const SlotView& view, PageRange pages) {
     const std::uint8_t* const state = page_state(view, page);
     if (state == nullptr) return true;
     const std::uint8_t seen = load_state(state);
-    return seen == kPageAbsent || seen == kPageBusy;
+    return seen == kPageAbsent || seen == kPageBusy || seen == kPageEvicted;
   };
   while (!pages.empty() && !absent(pages.first)) ++pages.first;
   while (!pages.empty() && !absent(pages.end - 1)) --pages.end;
@@ -62,7 +63,7 @@ Marked mark_page(const SlotView& view, std::uint64_t page) {
   for (;;) {
     const std::uint8_t seen = load_state(state);
     if (seen == kPageDirty) return Marked::kAll;
-    if (seen == kPageBusy) return Marked::kAgain;
+    if (seen == kPageBusy || seen == kPageEvicted) return Marked::kAgain;
     if (seen == kPageAbsent) {
       if (page < view.backed_pages) return Marked::kAgain;  // evicted meanwhile
       if (!take_space(1)) return Marked::kNeedsSpace;
@@ -108,7 +109,7 @@ Kept mark_written(const SlotView& view, PageRange pages) {
     for (;;) {
       const std::uint8_t seen = load_state(state);
       if (seen == kPageDirty) break;
-      if (seen == kPageBusy || (seen == kPageAbsent && page < view.backed_pages)) {
+      if (seen == kPageBusy || seen == kPageEvicted || (seen == kPageAbsent && page < view.backed_pages)) {
         kept = Kept::kLost;
         break;
       }

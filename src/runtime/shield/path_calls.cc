@@ -24,7 +24,8 @@ using protocol::PlaceKind;
 using protocol::ReplyKind;
 using protocol::ResolvePurpose;
 
-inline constexpr long kEbadf = -9, kE2big = -7, kEfault = -14, kEinval = -22, kEopnotsupp = -95, kErange = -34;
+inline constexpr long kEbadf = -9, kE2big = -7, kEfbig = -27, kEfault = -14, kEinval = -22, kEopnotsupp = -95,
+                      kErange = -34;
 inline constexpr std::uint64_t kInotifyDontFollow = 0x02000000, kFanotifyDontFollow = 4;
 inline constexpr std::uint32_t kEffectiveAccess = 0x200;     // AT_EACCESS
 inline constexpr std::uint32_t kStatusSyncFlags = 0x6000;    // AT_STATX_SYNC_TYPE
@@ -57,6 +58,10 @@ long ask(CallState& state) {
   if (find_answer(state, result))
     return result == 0 && state.call.finish != nullptr ? state.call.finish(state, 0) : result;
   result = exchange(state.thread, state.memory, state.data, state.received);
+  if (result == kEfbig && state.call.operation == Operation::kTruncate &&
+      state.arguments[1] > state.memory.request.arguments[1]) {
+    return exceed_size_limit(state.thread);
+  }
   if (is_error(result)) return result;
   if (state.memory.reply.kind == ReplyKind::kHostPaths && state.call.operation != Operation::kChangeDirectory) {
     return own_call(state);
@@ -77,6 +82,12 @@ std::uint64_t no_follow(const CallState& state) {
 template <unsigned kSource, unsigned kTarget = 0>
 long fill_number(CallState& state) {
   request_argument(state, kTarget) = state.arguments[kSource];
+  return 0;
+}
+
+long fill_truncate(CallState& state) {
+  request_argument(state, 0) = state.arguments[1];
+  request_argument(state, 1) = file_size_limit();
   return 0;
 }
 
@@ -440,7 +451,7 @@ SHIELDED(utime, kChangeTimes, {path_at(0)}, kFollow, -1, -1, fill_seconds)
 SHIELDED(utimes, kChangeTimes, {path_at(0)}, kFollow, -1, -1, fill_microseconds<1>)
 SHIELDED(futimesat, kChangeTimes, {path_in(0)}, kFollow, -1, -1, fill_microseconds<2>)
 SHIELDED(utimensat, kChangeTimes, {path_in(0)}, kUnlessNoFollow, 3, -1, fill_nanoseconds)
-SHIELDED(truncate, kTruncate, {path_at(0)}, kFollow, -1, -1, fill_number<1>)
+SHIELDED(truncate, kTruncate, {path_at(0)}, kFollow, -1, -1, fill_truncate)
 
 SHIELDED(chdir, kChangeDirectory, {path_at(0)}, kFollow, -1, -1, nullptr, finish_directory)
 SHIELDED(chroot, kChangeDirectory, {path_at(0)}, kFollow, -1, -1, nullptr, finish_root)

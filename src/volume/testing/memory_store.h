@@ -69,6 +69,7 @@ class CountingClock : public Clock {
 
 class MemoryAnchor : public Anchor {
  public:
+  void bind(const std::array<std::byte, 16>&) override {}
   Result<std::optional<Position>> load() override { return position; }
   Result<void> store(const Position& newest) override {
     if (is_broken) return Error(ErrorCategory::kSystem, "the anchor is away", EIO);
