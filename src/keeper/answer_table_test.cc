@@ -129,7 +129,10 @@ const Change kChanges[] = {
        return ask(m, Operation::kChangeOwner, "/data/dir/file", {5, 5});
      }},
     {"utimes", "/data/dir/file", [](auto& m) { return ask(m, Operation::kChangeTimes, "/data/dir/file", {}); }},
-    {"truncate", "/data/dir/file", [](auto& m) { return ask(m, Operation::kTruncate, "/data/dir/file", {7, ~0U}); }},
+    {"truncate", "/data/dir/file",
+     [](auto& m) {
+       return ask(m, Operation::kTruncate, "/data/dir/file", {7, ~0U});
+     }},
     {"the directory is closed", "/data/dir/file",
      [](auto& m) { return ask(m, Operation::kChangeMode, "/data/dir", {0}); }},
     {"the directory moves", "/data/dir/file", [](auto& m) { return m.rename("/data/dir", "/data/moved"); }},
