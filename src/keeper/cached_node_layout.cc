@@ -43,6 +43,7 @@ Result<void> CachedNode::truncate_locked(std::uint64_t size) {
     slot.backed_pages.store(kept, std::memory_order_release);
   }
   if (ftruncate(file_.get(), static_cast<off_t>(size)) != 0) return Error::from_errno("cannot shorten a file", errno);
+  slot.eviction_count.fetch_add(1, std::memory_order_acq_rel);  // members trust a size until this changes
   set_run(states_, std::min(kept, range_.count), std::min(pages_of(old_size), range_.count), protocol::kPageAbsent);
   mapped_.erase(mapped_.lower_bound(kept), mapped_.end());
   if (!mapped_.empty()) {
@@ -139,6 +140,7 @@ Result<void> CachedNode::shift(int mode, std::uint64_t offset, std::uint64_t siz
   if (ftruncate(file_.get(), static_cast<off_t>(attributes.size)) != 0) {
     return Error::from_errno("cannot resize a file", errno);
   }
+  slot.eviction_count.fetch_add(1, std::memory_order_acq_rel);
   publish(attributes);
   if (!pinned_) return {};
   return load({offset / kPageSize, pages_of(attributes.size)});  // somebody may have it mapped

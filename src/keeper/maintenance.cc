@@ -39,8 +39,10 @@ void Maintenance::run() {
 void Maintenance::tick(std::uint64_t count) {
   cache_.probe(kProbesPerTick);
   Result<void> done;
-  if (count % kWriteBackTicks == 0) done = cache_.write_back_all(nullptr);
-  if (done && count % kSyncTicks == 0) done = durability_.sync_all();
+  const bool syncs = count % kSyncTicks == 0;
+  // Finding what was written through mappings costs reading all that is mapped: at syncs only.
+  if (count % kWriteBackTicks == 0) done = syncs ? cache_.write_back_all(nullptr) : cache_.write_back_marked();
+  if (done && syncs) done = durability_.sync_all();
   if (!done && warn_) warn_(done.error().message());
   cache_.measure();
   cache_.make_room(0);

@@ -308,16 +308,23 @@ PageCacheCounts PageCache::counts() {
 
 // --- durability and space ---
 
-Result<void> PageCache::write_back_all(const volume::Volume* only) {
+template <typename Wanted>
+Result<void> PageCache::write_back_where(Wanted wanted) {
   Result<void> first;
-  const auto wanted = [&](const CachedNode& node) {
-    return belongs_to(node, only) && is_kept_by_sync(node) && node.may_be_newer();
-  };
   for (const NodeReference& node : nodes_where(wanted)) {
     auto written = node->write_back();
     if (!written && first) first = written.error();
   }
   return first;
+}
+
+Result<void> PageCache::write_back_all(const volume::Volume* only) {
+  return write_back_where(
+      [&](const CachedNode& node) { return belongs_to(node, only) && is_kept_by_sync(node) && node.may_be_newer(); });
+}
+
+Result<void> PageCache::write_back_marked() {
+  return write_back_where([](const CachedNode& node) { return is_kept_by_sync(node) && node.is_marked_dirty(); });
 }
 
 void PageCache::space_used(std::uint64_t pages) {

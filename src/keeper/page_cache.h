@@ -87,6 +87,8 @@ class PageCache {
   // Brings the contents of every file (of one volume, or of all for null) into the volumes. The first error is
   // returned, after all were tried.
   Result<void> write_back_all(const volume::Volume* only);
+  // Only what members have marked: nothing is compared for changes made through mappings alone.
+  Result<void> write_back_marked();
   // Counts the pages that members wrote since. Nothing else notices them before they are written back.
   void measure();
   // Asks for at most `maximum` nodes whether anybody still has them open.
@@ -133,6 +135,8 @@ class PageCache {
   void shrink(std::uint64_t target_pages);
   template <typename Wanted>
   std::vector<NodeReference> nodes_where(Wanted wanted);
+  template <typename Wanted>
+  Result<void> write_back_where(Wanted wanted);
 
   PageCacheOptions options_;
   std::unique_ptr<SharedArena> arena_;

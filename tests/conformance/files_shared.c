@@ -336,3 +336,117 @@ CASE(socket_and_fifo_beside_files) {
   char byte;
   CHECK_EQ(read(reader, &byte, 1), 1);
 }
+
+// Read again and again by position, as databases do: the runtime answers such reads by itself after a while.
+enum { kOften = 200 };
+static void read_often(int fd) {
+  char byte;
+  for (int i = 0; i < kOften; ++i) CHECK_EQ(pread(fd, &byte, 1, 0), 1);
+}
+
+static int often_read_file(const char* name, const char* data, size_t size) {
+  int fd = CHECK_OK(open(name, O_RDWR | O_CREAT, 0600));
+  CHECK_EQ(pwrite(fd, data, size, 0), (long)size);
+  read_often(fd);
+  return fd;
+}
+
+CASE(often_read_file_shows_truncation_and_growth) {
+  static char data[8 * kPage], got[sizeof data + 1];
+  fill(data, sizeof data, 3);
+  int fd = often_read_file("f", data, sizeof data);
+  expect_contents(fd, data, sizeof data);
+  CHECK_EQ(pread(fd, got, sizeof got, 0), (long)sizeof data);
+  CHECK_EQ(pread(fd, got, 1, sizeof data), 0);
+  CHECK_OK(ftruncate(fd, kPage + 100));
+  CHECK_EQ(pread(fd, got, kPage, kPage), 100);
+  CHECK_EQ(pread(fd, got, kPage, 2 * kPage), 0);
+  CHECK_OK(ftruncate(fd, sizeof data));
+  memset(data + kPage + 100, 0, sizeof data - kPage - 100);
+  expect_contents(fd, data, sizeof data);
+  fill(data + 3 * kPage, kPage, 4);
+  CHECK_EQ(pwrite(fd, data + 3 * kPage, kPage, 3 * kPage), kPage);
+  expect_contents(fd, data, sizeof data);
+}
+
+CASE(often_read_file_shows_what_other_processes_do) {
+  static char data[4 * kPage], got[kPage];
+  fill(data, sizeof data, 5);
+  int fd = often_read_file("f", data, sizeof data);
+  pid_t child = CHECK_OK(fork());
+  if (child == 0) {
+    expect_contents(fd, data, sizeof data);
+    fill(data + kPage, kPage, 6);
+    int own = CHECK_OK(open("f", O_RDWR));
+    CHECK_EQ(pwrite(own, data + kPage, kPage, kPage), kPage);
+    expect_contents(fd, data, sizeof data);
+    CHECK_OK(ftruncate(own, 2 * kPage + 10));
+    _exit(0);
+  }
+  CHECK_EQ(wait_for(child), 0);
+  fill(data + kPage, kPage, 6);
+  expect_contents(fd, data, 2 * kPage + 10);
+  CHECK_EQ(pread(fd, got, kPage, 2 * kPage), 10);
+}
+
+CASE(often_read_file_refuses_what_the_kernel_refuses) {
+  static char data[kPage];
+  int fd = often_read_file("f", data, sizeof data);
+  CHECK_FAILS(pread(fd, (char*)16, kPage, 0), EFAULT);
+  int writer = CHECK_OK(open("f", O_WRONLY));
+  CHECK_FAILS(pread(writer, data, 1, 0), EBADF);
+  int other = CHECK_OK(open("g", O_RDWR | O_CREAT, 0600));
+  CHECK_EQ(pwrite(other, "other", 5, 0), 5);
+  CHECK_EQ(dup2(other, fd), fd);
+  CHECK_EQ(pread(fd, data, sizeof data, 0), 5);
+  CHECK(memcmp(data, "other", 5) == 0);
+  CHECK_OK(close(fd));
+  CHECK_FAILS(pread(fd, data, 1, 0), EBADF);
+}
+
+CASE(closing_an_often_read_file_gives_its_locks_back) {
+  static char data[kPage];
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+  int fd = often_read_file("f", data, sizeof data);
+  CHECK_OK(fcntl(fd, F_OFD_SETLK, &lock));
+  CHECK_OK(close(fd));
+  int again = CHECK_OK(open("f", O_RDWR));
+  CHECK_OK(fcntl(again, F_OFD_SETLK, &lock));
+}
+
+// Databases map for reading what they write by other calls; some change that with mprotect.
+CASE(read_only_mapping_made_writable_reaches_the_file) {
+  int fd = CHECK_OK(open("f", O_RDWR | O_CREAT, 0600));
+  CHECK_OK(ftruncate(fd, 16 * kPage));
+  char* const map = mmap(NULL, 16 * kPage, PROT_READ, MAP_SHARED, fd, 0);
+  CHECK(map != MAP_FAILED);
+  CHECK_EQ(map[kPage], 0);
+  CHECK_OK(fsync(fd));
+  CHECK_OK(mprotect(map + kPage, 2 * kPage, PROT_READ | PROT_WRITE));
+  map[kPage] = 'a';
+  CHECK_OK(msync(map, 16 * kPage, MS_SYNC));
+  map[2 * kPage] = 'b';
+  CHECK_OK(fsync(fd));
+  char got[2];
+  CHECK_EQ(pread(fd, got, 1, kPage), 1);
+  CHECK_EQ(pread(fd, got + 1, 1, 2 * kPage), 1);
+  CHECK(memcmp(got, "ab", 2) == 0);
+}
+
+CASE(mapping_that_grows_shows_the_file) {
+  int fd = CHECK_OK(open("f", O_RDWR | O_CREAT, 0600));
+  char data[kPage];
+  for (int page = 0; page < 600; ++page) {
+    fill(data, sizeof data, (unsigned)page);
+    CHECK_EQ(write(fd, data, sizeof data), kPage);
+  }
+  CHECK_OK(fsync(fd));
+  char* map = mmap(NULL, kPage, PROT_READ, MAP_SHARED, fd, 0);
+  CHECK(map != MAP_FAILED);
+  map = mremap(map, kPage, 600 * kPage, MREMAP_MAYMOVE);
+  CHECK(map != MAP_FAILED);
+  for (int page = 0; page < 600; ++page) {
+    fill(data, sizeof data, (unsigned)page);
+    CHECK(memcmp(map + (size_t)page * kPage, data, kPage) == 0);
+  }
+}

@@ -54,7 +54,7 @@ long sys_mmap(Thread& thread, Regs& regs) {
   if (is_error(result) || result == kRestartCall) return result;
   if (g_process.shield_active) {
     if ((regs.r10 & MAP_FIXED) != 0) mappings_removed(regs.rdi, size);
-    finish_mapping(prepared, static_cast<std::uint64_t>(result), size);
+    finish_mapping(thread, prepared, static_cast<std::uint64_t>(result), size);
   }
   if ((regs.rdx & PROT_EXEC) != 0 || (regs.r10 & MAP_SHARED) != 0) {
     note_mapping(static_cast<std::uint64_t>(result), size, regs);
@@ -75,6 +75,9 @@ long sys_munmap(Thread& thread, Regs& regs) {
 long sys_mprotect(Thread& thread, Regs& regs) {
   const std::uint64_t size = round_up(regs.rsi);
   if (touches_runtime(regs.rdi, size)) return kEnomem;
+  if (g_process.shield_active && (regs.rdx & PROT_WRITE) != 0) {
+    if (const long error = mappings_become_writable(thread, regs.rdi, size); error != 0) return error;
+  }
   if ((regs.rdx & PROT_EXEC) == 0 && !code_map_overlaps(regs.rdi, size)) return pass_through(thread, regs);
   return patcher_change_protection(regs.rdi, regs.rsi, static_cast<std::uint32_t>(regs.rdx));
 }
@@ -88,6 +91,9 @@ long sys_mremap(Thread& thread, Regs& regs) {
   const std::uint64_t old_size = round_up(regs.rsi), new_size = round_up(regs.rdx);
   if (touches_runtime(regs.rdi, old_size)) return -14;
   if ((regs.r10 & MREMAP_FIXED) != 0 && touches_runtime(regs.r8, new_size)) return kEinval;
+  if (g_process.shield_active) {
+    if (const long error = prepare_growth(thread, regs.rdi, old_size, new_size); error != 0) return error;
+  }
   // Patched code holds relative jumps: the program's own bytes travel.
   if (code_map_find(regs.rdi).found) patcher_code_changed(regs.rdi, old_size);
   const long result = pass_through(thread, regs);

@@ -15,6 +15,7 @@
 #include "runtime/shield/channel.h"
 #include "runtime/shield/kinds.h"
 #include "runtime/shield/pages.h"
+#include "runtime/shield/windows.h"
 #include "runtime/table/table.h"
 
 namespace casemate::runtime {
@@ -250,6 +251,8 @@ long transfer_in(Thread& thread, Regs& regs, Shape shape) {
   std::uint64_t size = 0;
   const bool odd = shape.position != kAnyOffset && static_cast<std::int64_t>(shape.position) < 0;
   if (odd || !describe(regs, shape, size) || size == 0) return pass_through(thread, regs);
+  const bool simple = !shape.vectored && shape.position != kAnyOffset;
+  if (simple && read_from_window(thread, fd, kind, {shape.position, size}, regs.rsi)) return static_cast<long>(size);
   return read_slot({thread, regs, fd, kind.slot, size, shape.position, shape.flags, shape.vectored});
 }
 

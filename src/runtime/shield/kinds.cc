@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "runtime/engine/process/host_call.h"
+#include "runtime/shield/windows.h"
 
 namespace casemate::runtime {
 namespace {
@@ -46,6 +47,7 @@ std::uint32_t flags_of_open(std::uint64_t open_flags) {
   if ((open_flags & O_DSYNC) != 0) flags |= kKindSync;  // O_SYNC contains it
   if ((open_flags & O_APPEND) != 0) flags |= kKindAppend;
   if ((open_flags & O_PATH) == 0 && (open_flags & O_ACCMODE) != O_RDONLY) flags |= kKindWritable;
+  if ((open_flags & O_PATH) == 0 && (open_flags & O_ACCMODE) != O_WRONLY) flags |= kKindReadable;
   return flags;
 }
 
@@ -67,6 +69,7 @@ void renew(Word* word, std::uint32_t flags) {
   std::uint64_t seen = word->load(std::memory_order_relaxed);
   while (!word->compare_exchange_weak(seen, (generation_of(seen) + kGeneration) | flags)) {
   }
+  if ((seen & kKindShielded) != 0) windows_closed(static_cast<std::uint32_t>(seen >> 8) & 0xffff);
 }
 
 }  // namespace
@@ -118,6 +121,7 @@ void kinds_closed(const Thread& thread, std::uint64_t first, std::uint64_t last)
   while (first < end && (first % kPerPage != 0 || end - first < kPerPage)) renew(words + first++, 0);
   const std::uint64_t whole_end = end - end % kPerPage;
   if (first < whole_end) {
+    windows_closed_all();
     host_call(SYS_madvise, reinterpret_cast<long>(words + first), static_cast<long>((whole_end - first) * sizeof(Word)),
               MADV_DONTNEED);
     first = whole_end;

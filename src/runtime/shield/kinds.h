@@ -20,6 +20,7 @@ inline constexpr std::uint32_t kKindAppend = 8;      // O_APPEND, see appends()
 inline constexpr std::uint32_t kKindExclusive = 16;  // opened here, and no fork or message copied it since
 inline constexpr std::uint32_t kKindChanging = 32;   // dup2 is under way: look each time, keep nothing
 inline constexpr std::uint32_t kKindWritable = 64;   // opened for writing
+inline constexpr std::uint32_t kKindReadable = 128;  // opened for reading
 
 struct DescriptorKind {
   std::uint64_t word;

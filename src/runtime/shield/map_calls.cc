@@ -1,5 +1,6 @@
 // Mappings of shielded files. The kernel maps the memory file; before that its pages are fetched and pinned, because
-// nobody sees when the program touches them. Which ranges are shared and writable is noted for msync.
+// nobody sees when the program touches them. Shared mappings are noted: for msync, for mremap, and because those that
+// may write are announced to the keeper only when they can.
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -20,43 +21,76 @@ using protocol::NodeKind;
 using protocol::Operation;
 using protocol::PopulatePurpose;
 
-inline constexpr long kEacces = -13, kEnodev = -19, kEopnotsupp = -95;
+inline constexpr long kEbadf = -9, kEacces = -13, kEnodev = -19, kEopnotsupp = -95;
 inline constexpr std::size_t kMappingCapacity = 1024;
 
 // Ranges may be stale (unmapped in part, or replaced): msync then makes something durable that nobody asked for.
 struct SharedMapping {
   std::uint64_t begin, end;
+  std::uint64_t offset;  // in the file, of `begin`
   std::uint32_t slot;
+  bool may_write, announced;
 };
 
 constinit Lock g_lock;
 constinit SharedMapping g_mappings[kMappingCapacity] = {};
 constinit std::uint32_t g_count = 0;
-constinit bool g_overflow = false;  // some are not in the table: msync means everything
+constinit std::uint32_t g_unannounced = 0;  // entries that may write and were not announced
+constinit bool g_overflow = false;          // some are not in the table: msync means everything
 
-void note_shared(std::uint64_t begin, std::uint64_t size, std::uint32_t slot) {
+bool is_unannounced(const SharedMapping& mapping) { return mapping.may_write && !mapping.announced; }
+
+void remove_at(std::uint32_t index) {
+  if (is_unannounced(g_mappings[index])) --g_unannounced;
+  g_mappings[index] = g_mappings[--g_count];
+}
+
+// False: no room.
+bool note_shared(const SharedMapping& mapping) {
   const LockGuard guard(g_lock);
   for (std::uint32_t i = 0; i < g_count; ++i) {
-    if (g_mappings[i].begin == begin && g_mappings[i].slot == slot) {
-      g_mappings[i].end = begin + size;
-      return;
-    }
+    if (g_mappings[i].begin != mapping.begin || g_mappings[i].slot != mapping.slot) continue;
+    remove_at(i);
+    break;
   }
   if (g_count == kMappingCapacity) {
     g_overflow = true;
-    return;
+    return false;
   }
-  g_mappings[g_count++] = {begin, begin + size, slot};
+  if (is_unannounced(mapping)) ++g_unannounced;
+  g_mappings[g_count++] = mapping;
+  return true;
 }
 
-// The slot of the first shared mapping at or behind position `index` that the range touches; kNoSlot ends.
-std::uint32_t next_shared(std::uint32_t& index, std::uint64_t begin, std::uint64_t end) {
+// The first entry at or behind position `index` that touches the range, and the position behind it. False: none.
+bool next_shared(std::uint32_t& index, std::uint64_t begin, std::uint64_t end, SharedMapping& found) {
   const LockGuard guard(g_lock);
   for (; index < g_count; ++index) {
     const SharedMapping& mapping = g_mappings[index];
-    if (mapping.begin < end && begin < mapping.end) return g_mappings[index++].slot;
+    if (mapping.begin >= end || begin >= mapping.end) continue;
+    found = mapping;
+    ++index;
+    return true;
   }
-  return kNoSlot;
+  return false;
+}
+
+ByteRange file_range(const SharedMapping& mapping) { return {mapping.offset, mapping.end - mapping.begin}; }
+
+long announce(Thread& thread, std::uint32_t slot, ByteRange range) {
+  return populate_pinned(thread, slot, range, PopulatePurpose::kMapWritable);
+}
+
+void mark_announced(const SharedMapping& announced) {
+  const LockGuard guard(g_lock);
+  for (std::uint32_t i = 0; i < g_count; ++i) {
+    SharedMapping& mapping = g_mappings[i];
+    const bool same =
+        mapping.begin == announced.begin && mapping.slot == announced.slot && mapping.end == announced.end;
+    if (!same || !is_unannounced(mapping)) continue;
+    mapping.announced = true;
+    --g_unannounced;
+  }
 }
 
 }  // namespace
@@ -68,7 +102,7 @@ void mappings_removed(std::uint64_t begin, std::uint64_t size) {
   const LockGuard guard(g_lock);
   for (std::uint32_t i = 0; i < g_count;) {
     if (g_mappings[i].begin >= begin && g_mappings[i].end <= begin + size) {
-      g_mappings[i] = g_mappings[--g_count];
+      remove_at(i);
     } else {
       ++i;
     }
@@ -77,12 +111,42 @@ void mappings_removed(std::uint64_t begin, std::uint64_t size) {
 
 void mappings_moved(std::uint64_t begin, std::uint64_t size, std::uint64_t new_begin, std::uint64_t new_size) {
   std::uint32_t index = 0;
-  const std::uint32_t slot = next_shared(index, begin, begin + size);
-  if (slot != kNoSlot) note_shared(new_begin, new_size, slot);
+  SharedMapping mapping;
+  if (!next_shared(index, begin, begin + 1, mapping)) return;
+  mappings_removed(begin, size);
+  mapping.offset += begin - mapping.begin;
+  mapping.begin = new_begin;
+  mapping.end = new_begin + new_size;
+  note_shared(mapping);
+}
+
+long prepare_growth(Thread& thread, std::uint64_t begin, std::uint64_t old_size, std::uint64_t new_size) {
+  if (new_size <= old_size || __atomic_load_n(&g_count, __ATOMIC_RELAXED) == 0) return 0;
+  std::uint32_t index = 0;
+  SharedMapping mapping;
+  if (!next_shared(index, begin, begin + 1, mapping)) return 0;
+  const ByteRange range{mapping.offset + (begin - mapping.begin), new_size};
+  const PopulatePurpose purpose = mapping.announced ? PopulatePurpose::kMapWritable : PopulatePurpose::kMap;
+  const long error = populate_pinned(thread, mapping.slot, range, purpose);
+  return error == kEbadf ? 0 : error;
+}
+
+long mappings_become_writable(Thread& thread, std::uint64_t begin, std::uint64_t size) {
+  if (__atomic_load_n(&g_unannounced, __ATOMIC_RELAXED) == 0) return 0;
+  std::uint32_t index = 0;
+  SharedMapping mapping;
+  while (next_shared(index, begin, begin + size, mapping)) {
+    if (!is_unannounced(mapping)) continue;
+    const long error = announce(thread, mapping.slot, file_range(mapping));
+    // A range that was unmapped since, of a file that nobody has open.
+    if (error != 0 && error != kEbadf) return error;
+    mark_announced(mapping);
+  }
+  return 0;
 }
 
 long prepare_mapping(Thread& thread, const Regs& regs, PreparedMapping& prepared) {
-  prepared = {kNoSlot};
+  prepared = {kNoSlot, regs.r9, false, false};
   if ((regs.r10 & MAP_ANONYMOUS) != 0) return 0;
   const DescriptorKind kind = kind_of(thread, static_cast<std::int32_t>(regs.r8));
   if (!kind.shielded()) return 0;
@@ -94,14 +158,21 @@ long prepare_mapping(Thread& thread, const Regs& regs, PreparedMapping& prepared
   const bool shared = (regs.r10 & MAP_TYPE) != MAP_PRIVATE;
   const bool writable = shared && (kind.flags & kKindWritable) != 0;
   if (shared && (regs.rdx & PROT_WRITE) != 0 && (slot.flags & protocol::kSlotReadOnly) != 0) return kEacces;
-  const PopulatePurpose purpose = writable ? PopulatePurpose::kMapWritable : PopulatePurpose::kMap;
+  // Databases map for reading what they write by other ways: then nobody need look for changes.
+  prepared.may_write = writable;
+  prepared.announced = writable && (regs.rdx & PROT_WRITE) != 0;
+  const PopulatePurpose purpose = prepared.announced ? PopulatePurpose::kMapWritable : PopulatePurpose::kMap;
   const long error = populate_pinned(thread, kind.slot, {regs.r9, regs.rsi}, purpose);
-  if (error == 0 && writable) prepared.shared_slot = kind.slot;
+  if (error == 0 && shared) prepared.shared_slot = kind.slot;
   return error;
 }
 
-void finish_mapping(const PreparedMapping& prepared, std::uint64_t start, std::uint64_t size) {
-  if (prepared.shared_slot != kNoSlot) note_shared(start, size, prepared.shared_slot);
+void finish_mapping(Thread& thread, const PreparedMapping& prepared, std::uint64_t start, std::uint64_t size) {
+  if (prepared.shared_slot == kNoSlot) return;
+  const SharedMapping mapping{
+      start, start + size, prepared.offset, prepared.shared_slot, prepared.may_write, prepared.announced};
+  // What is not in the table cannot be announced later.
+  if (!note_shared(mapping) && is_unannounced(mapping)) announce(thread, mapping.slot, file_range(mapping));
 }
 
 long sys_msync(Thread& thread, Regs& regs) {
@@ -114,13 +185,14 @@ long sys_msync(Thread& thread, Regs& regs) {
     return is_error(done) ? done : 0;
   }
   std::uint32_t index = 0;
-  for (;;) {
-    const std::uint32_t slot = next_shared(index, regs.rdi, regs.rdi + regs.rsi);
-    if (slot == kNoSlot) return 0;
-    note_activity(slot);
-    const long done = synchronous ? slot_request(thread, Operation::kSynchronize, slot) : 0;
+  SharedMapping mapping;
+  while (next_shared(index, regs.rdi, regs.rdi + regs.rsi, mapping)) {
+    if (!mapping.may_write) continue;
+    note_activity(mapping.slot);
+    const long done = synchronous ? slot_request(thread, Operation::kSynchronize, mapping.slot) : 0;
     if (is_error(done)) return done;
   }
+  return 0;
 }
 
 }  // namespace casemate::runtime

@@ -159,6 +159,18 @@ void consider_complete(std::uint32_t slot, std::uint64_t evictions) {
 
 std::uint64_t evictions_of(std::uint32_t slot) { return slot_at(slot).eviction_count.load(std::memory_order_seq_cst); }
 
+bool is_present(std::uint32_t slot, ByteRange range) {
+  SlotView view;
+  if (!view_slot(slot, view)) return false;
+  for (std::uint64_t page = range.first_page(); page < range.end_page(); ++page) {
+    const std::uint8_t* const state = page_state(view, page);
+    if (state == nullptr) return false;
+    const std::uint8_t seen = load_state(state);
+    if (seen != kPageClean && seen != kPageDirty) return false;
+  }
+  return view_is_current(slot, view);
+}
+
 long populate_absent(Thread& thread, std::uint32_t slot, ByteRange range, PopulatePurpose purpose) {
   SlotView view;
   if (!view_slot(slot, view)) return kEio;

@@ -27,6 +27,9 @@ bool is_complete(std::uint32_t slot, std::uint64_t evictions);
 // Finds that out, now and then.
 void consider_complete(std::uint32_t slot, std::uint64_t evictions);
 
+// Is every page of the range in the cache, as itself and not as a hole?
+bool is_present(std::uint32_t slot, ByteRange range);
+
 // Has every page of the range that the volume holds brought into the cache. 0 or a negative errno.
 long populate_absent(Thread& thread, std::uint32_t slot, ByteRange range, protocol::PopulatePurpose purpose);
 // Asks the keeper even when all pages are there, because the purpose pins them.

@@ -13,6 +13,7 @@
 #include "runtime/shield/mappings.h"
 #include "runtime/shield/pages.h"
 #include "runtime/shield/status.h"
+#include "runtime/shield/windows.h"
 
 namespace casemate::runtime {
 namespace {
@@ -206,6 +207,7 @@ void shield_after_fork_in_child(Thread& thread, std::uint64_t flags) {
   }
   directories_after_fork(*thread.directories);
   mappings_after_fork();
+  windows_after_fork();
 }
 
 void shield_fill_launch(const Thread& thread, LaunchState& state) {
