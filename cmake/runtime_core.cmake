@@ -25,14 +25,20 @@ set(CASEMATE_CORE_OPTIONS
     -Wshadow
     -Wframe-larger-than=2048
     -Werror)
+# The same sources give the same file wherever they are built (tools/check-reproducible). ELF headers are measured, and
+# the place of the section table depends on how long the names in debugging information are. Compiler caches make names
+# relative to the build directory: those are mapped, too.
+file(RELATIVE_PATH CASEMATE_SOURCES_FROM_BUILD "${CMAKE_BINARY_DIR}" "${CMAKE_SOURCE_DIR}/src")
+set(CASEMATE_CORE_PATHS "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/src=src" "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build"
+                        "-ffile-prefix-map=${CASEMATE_SOURCES_FROM_BUILD}=src")
 set(CASEMATE_CORE_CXX_OPTIONS -fno-exceptions -fno-rtti -fno-threadsafe-statics)
 
 add_library(casemate_core_flags INTERFACE)
 target_include_directories(casemate_core_flags INTERFACE "${CMAKE_SOURCE_DIR}/src")
 target_compile_options(
   casemate_core_flags
-  INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${CASEMATE_CORE_OPTIONS};${CASEMATE_CORE_CXX_OPTIONS}>"
-            "$<$<COMPILE_LANGUAGE:ASM>:-g;-fPIE;-Wa,--noexecstack;-Wa,--fatal-warnings>")
+  INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${CASEMATE_CORE_OPTIONS};${CASEMATE_CORE_CXX_OPTIONS};${CASEMATE_CORE_PATHS}>"
+            "$<$<COMPILE_LANGUAGE:ASM>:${CASEMATE_CORE_PATHS};-g;-fPIE;-Wa,--noexecstack;-Wa,--fatal-warnings>")
 
 # Nothing but our own objects: no C runtime start files, no libc, no libgcc. The core relocates itself in boot/.
 add_library(casemate_core_link INTERFACE)
@@ -43,7 +49,9 @@ target_link_options(
   -nostdlib
   -Wl,--gc-sections
   -Wl,--no-undefined
-  -Wl,--build-id=sha1
+  # A build id is a mapped digest of everything, debugging information included: the measurement would change with it. The
+  # measurement names the file better (`casemate measure`).
+  -Wl,--build-id=none
   -Wl,-z,noexecstack
   -Wl,-z,relro
   -Wl,-z,now

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Which suites `make test` runs, in order (cheap ones first), and how. Sourced by tools/run-tests, which builds first.
 default_suites=(static unit harness cli evidence policy cas volume-tools conformance
-  conformance-volumes shield volume-root drills apps apps-volume)
+  conformance-volumes shield volume-root drills reproducible apps apps-volume)
 # `make test-thorough` runs these too. They left the default because sanitizer builds, clang-tidy and fuzzers of what is
 # several times the code it was would take `make test` beyond an hour on two cores.
 thorough_suites=(asan lint fuzz tsan conformance-ephemeral shield-minutes apps-volume-all)
@@ -27,6 +27,7 @@ run_suite() {
     unit) unit_tests release ;;
     asan) build_and asan unit_tests asan ;;
     tsan) build_and tsan unit_tests tsan ;;
+    reproducible) count_suite reproducible tools/check-reproducible ;;
     lint) count_step lint tools/lint ;;
     harness)
       count_step apps-selftest tests/apps/selftest/run
