@@ -113,6 +113,20 @@ def drill_runtime_starts_without_files_of_the_host(bench):
     assert unexpected(runtime_part(lines), RUNTIME_MAY_NAME) == [], unexpected(runtime_part(lines), RUNTIME_MAY_NAME)
 
 
+def drill_attested_runtime_names_only_its_service(bench):
+    """As above, for a runtime that asks for evidence: the socket that it was told is all that it names besides."""
+    service, evidence = bench.serve(), bench.path("evidence")
+    name = service.socket[1:]  # abstract: strace shows it without the @
+    result, lines = strace(bench, bench.casemate, "run", "--attest=" + service.socket, "--nonce", "0102", "--evidence",
+                           evidence, "--", "/bin/true")
+    # A traced runtime gets no evidence; what it named until then is on record.
+    assert result.returncode == 125 and "traced" in result.stderr.decode(), describe(result)
+    begin = next(number for number, line in enumerate(lines) if "execveat(" in line and line.rstrip().endswith("= 0"))
+    allowed = RUNTIME_MAY_NAME + [re.escape(name) + "$"]
+    assert any(name in names_in(line) for line in lines[begin + 1:]), "it asked nobody"
+    assert unexpected(lines[begin + 1:], allowed) == [], unexpected(lines[begin + 1:], allowed)
+
+
 def drill_service_starts_without_files_of_the_host(bench):
     """Power: whoever owns the host's files. The control uses libcrypto as most programs do."""
     _, lines = strace(bench, bench.program("naive_crypto"))
