@@ -210,6 +210,12 @@ void shield_after_fork_in_child(Thread& thread, std::uint64_t flags) {
   windows_after_fork();
 }
 
+void shield_before_end(Thread& thread) {
+  if (host_call(SYS_getpid) != 1) return;
+  RequestMemory* const memory = begin_request(thread, Operation::kSynchronizeAll);
+  if (memory != nullptr) exchange(thread, *memory);
+}
+
 void shield_fill_launch(const Thread& thread, LaunchState& state) {
   state.shield_fd = thread.descriptors->own[kHelloFd];
   remember_directories(*thread.directories, state);

@@ -22,6 +22,10 @@ void shield_release_task(Thread& thread);
 void shield_before_fork(Thread& thread, std::uint64_t flags);
 void shield_after_fork_in_child(Thread& thread, std::uint64_t flags);
 
+// The process is about to end. If its end is that of all processes of its PID name space (a container's first process),
+// returns when what was written is durable: the kernel kills the keeper with the rest.
+void shield_before_end(Thread& thread);
+
 // What the next image must know. The hello socket's descriptor is made to survive the exec by the caller.
 void shield_fill_launch(const Thread& thread, LaunchState& state);
 

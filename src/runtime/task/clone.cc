@@ -211,7 +211,10 @@ long sys_exit(Thread& thread, Regs& regs) {
     return kRestartCall;
   }
   trace_departure(thread);
-  if (process_thread_count() == 1) tracing_end(thread);
+  if (process_thread_count() == 1) {
+    tracing_end(thread);
+    if (g_process.shield_active) shield_before_end(thread);
+  }
   while (thread.released_by_parent != 0) host_call(SYS_exit, static_cast<long>(regs.rdi));
   process_thread_count_add(-1);
   release_task(thread);
@@ -221,6 +224,7 @@ long sys_exit(Thread& thread, Regs& regs) {
 long sys_exit_group(Thread& thread, Regs& regs) {
   trace_departure(thread);
   tracing_end(thread);
+  if (g_process.shield_active) shield_before_end(thread);
   // A vfork child's block is freed by its parent; everybody else's goes with the address space.
   for (;;) host_call(SYS_exit_group, static_cast<long>(regs.rdi));
 }
