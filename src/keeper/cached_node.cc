@@ -115,10 +115,12 @@ Result<void> CachedNode::end_use() {
   const std::lock_guard lock(mutex_);
   if (!is_regular()) return {};
   account();
-  if (!pinned_ && mapped_.empty()) return {};
+  if (!pinned_ && wished_.empty()) return {};
   Result<void> written = region_.is_volatile() || is_orphan() ? Result<void>() : write_back_locked();
   if (region_.is_volatile()) find_mapped_changes();
   mapped_.clear();
+  wished_.clear();
+  followed_pages_ = 0;
   is_mapped_.store(false, std::memory_order_relaxed);
   pinned_ = false;
   const std::lock_guard publish_lock(publish_mutex_);

@@ -126,6 +126,8 @@ class CachedNode {
   Result<void> write_attributes(const struct stat& memory, bool wrote);
   void find_mapped_changes();
   void remember_mapped(PageRange range);
+  void follow_growth();
+  void keep_mapped(PageRange range);
   void update_hashes(PageRange range, std::span<const std::byte> contents);
   Result<void> grow_states_locked(std::uint64_t count);
   Result<void> truncate_locked(std::uint64_t size);
@@ -148,7 +150,7 @@ class CachedNode {
   std::atomic<bool> orphan_{false};
   std::atomic<bool> may_be_written_{false};
   std::atomic<std::uint64_t> resident_pages_{0};
-  std::atomic<bool> is_mapped_{false};  // mapped_ is not empty
+  std::atomic<bool> is_mapped_{false};  // wished_ is not empty
 
   std::mutex mutex_;  // guards what follows
   StateRange range_;
@@ -161,7 +163,11 @@ class CachedNode {
   timespec written_time_ = {};                   // the memfd's mtime that the volume has
   bool has_given_time_ = false;                  // written_time_ was chosen by utimensat
   std::map<std::uint64_t, MappedRange> mapped_;  // ranges that programs may write through, by first page
-  std::vector<StateRange> old_ranges_;           // outgrown; members may still look at them
+  // What programs asked to map so, as far as they like behind the end of the file; merged, by first page -> end. Where
+  // the file grows into it, mapped_ follows: up to followed_pages_ it has.
+  std::map<std::uint64_t, std::uint64_t> wished_;
+  std::uint64_t followed_pages_ = 0;
+  std::vector<StateRange> old_ranges_;  // outgrown; members may still look at them
 
   mutable std::mutex publish_mutex_;  // guards the slot's contents
 };

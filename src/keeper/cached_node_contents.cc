@@ -131,6 +131,7 @@ PageRange CachedNode::widen(PageRange range, PopulatePurpose purpose) {
 Result<void> CachedNode::load(PageRange range) {
   const std::uint64_t backed = cache_.arena().slot(slot_).backed_pages.load(std::memory_order_relaxed);
   const std::uint64_t end = std::min({range.end(), backed, range_.count});
+  if (!mapped_.empty() || !wished_.empty()) keep_mapped({range.first, end - std::min(end, range.first)});
   std::optional<struct stat> before;
   Result<void> result;
   for (std::uint64_t page = range.first; page < end && result;) {
@@ -180,7 +181,7 @@ Result<void> CachedNode::write_back() {
 Result<void> CachedNode::write_back_locked() {
   if (region_.is_read_only()) return {};
   const bool marked = cache_.arena().activity(slot_).dirty.exchange(0, std::memory_order_acq_rel) != 0;
-  if (!mapped_.empty()) find_mapped_changes();
+  if (!wished_.empty()) find_mapped_changes();
   if (!marked && mapped_.empty()) return {};
   const struct stat memory = memory_status();
   const auto size = static_cast<std::uint64_t>(memory.st_size);
@@ -275,9 +276,62 @@ Result<void> CachedNode::write_attributes(const struct stat& memory, bool wrote)
 
 // --- mappings that programs write through ---
 
+// Pages that the file has got since somebody mapped them: the volume has nothing there yet.
+void CachedNode::follow_growth() {
+  const std::uint64_t size_pages =
+      std::min(pages_of(static_cast<std::uint64_t>(memory_status().st_size)), range_.count);
+  if (wished_.empty() || size_pages <= followed_pages_) return;
+  static constexpr std::array<std::byte, kPageSize> kZeros{};
+  const ContentHash zeros = hash_content(cache_.hash_key(), kZeros);
+  for (const auto& [wished_first, wished_end] : wished_) {
+    std::uint64_t page = std::max(wished_first, followed_pages_);
+    const std::uint64_t end = std::min(wished_end, size_pages);
+    if (page >= end) continue;
+    // Behind the last mapped page, unless that was mapped since.
+    auto last = mapped_.upper_bound(page);
+    if (last != mapped_.begin() && std::prev(last)->second.end >= page) {
+      --last;
+      page = std::max(page, last->second.end);
+    } else {
+      last = mapped_.emplace(page, MappedRange{page, {}}).first;
+    }
+    const auto next = std::next(last);
+    const std::uint64_t stop = next == mapped_.end() ? end : std::min(end, next->first);
+    if (stop <= page) continue;
+    last->second.hashes.resize(last->second.hashes.size() + static_cast<std::size_t>(stop - page), zeros);
+    last->second.end = stop;
+  }
+  followed_pages_ = size_pages;
+  is_mapped_.store(true, std::memory_order_relaxed);
+}
+
+// Absent pages that programs may write through mappings are holes of the volume, or newer than it: never to be loaded
+// over. (What the volume has was loaded before it was mapped; what was dropped since is `evicted`.)
+void CachedNode::keep_mapped(PageRange range) {
+  follow_growth();
+  for (const auto& [first, mapped] : mapped_) {
+    const std::uint64_t end = std::min(mapped.end, range.end());
+    for (std::uint64_t page = std::max(first, range.first); page < end; ++page) {
+      change_state(states_[page], protocol::kPageAbsent, protocol::kPageClean);
+    }
+  }
+}
+
 void CachedNode::remember_mapped(PageRange range) {
+  follow_growth();
+  auto wish = wished_.lower_bound(range.first);
+  if (wish != wished_.begin() && std::prev(wish)->second >= range.first) --wish;
+  std::uint64_t wish_first = range.first, wish_end = range.end();
+  while (wish != wished_.end() && wish->first <= wish_end) {
+    wish_first = std::min(wish_first, wish->first);
+    wish_end = std::max(wish_end, wish->second);
+    wish = wished_.erase(wish);
+  }
+  wished_.emplace(wish_first, wish_end);
   const std::uint64_t size_pages = pages_of(static_cast<std::uint64_t>(memory_status().st_size));
+  followed_pages_ = std::max(followed_pages_, std::min(size_pages, range_.count));
   range.count = std::min(range.count, size_pages - std::min(size_pages, range.first));
+  is_mapped_.store(true, std::memory_order_relaxed);
   if (range.count == 0) return;
   // Merged with what it overlaps, so that each page has one hash.
   PageRange merged = range;
@@ -311,6 +365,7 @@ void CachedNode::remember_mapped(PageRange range) {
 
 // Marks what differs from the last look. New contents are marked before they are hashed, so a change is never lost.
 void CachedNode::find_mapped_changes() {
+  follow_growth();
   TransferBuffer buffer;
   const auto bytes = buffer.span();
   for (auto& [first, range] : mapped_) {

@@ -46,6 +46,7 @@ Result<void> CachedNode::truncate_locked(std::uint64_t size) {
   slot.eviction_count.fetch_add(1, std::memory_order_acq_rel);  // members trust a size until this changes
   set_run(states_, std::min(kept, range_.count), std::min(pages_of(old_size), range_.count), protocol::kPageAbsent);
   mapped_.erase(mapped_.lower_bound(kept), mapped_.end());
+  followed_pages_ = std::min(followed_pages_, kept);
   if (!mapped_.empty()) {
     auto& [first, range] = *mapped_.rbegin();
     range.end = std::min(range.end, kept);
@@ -140,7 +141,7 @@ Result<void> CachedNode::shift(int mode, std::uint64_t offset, std::uint64_t siz
   if (ftruncate(file_.get(), static_cast<off_t>(attributes.size)) != 0) {
     return Error::from_errno("cannot resize a file", errno);
   }
-  slot.eviction_count.fetch_add(1, std::memory_order_acq_rel);
+  cache_.arena().slot(slot_).eviction_count.fetch_add(1, std::memory_order_acq_rel);
   publish(attributes);
   if (!pinned_) return {};
   return load({offset / kPageSize, pages_of(attributes.size)});  // somebody may have it mapped
@@ -159,7 +160,7 @@ Result<std::uint64_t> CachedNode::seek_in_volume(std::uint64_t offset, volume::S
 
 Result<std::uint64_t> CachedNode::seek(std::uint64_t offset, protocol::SeekFor wanted) {
   const std::lock_guard lock(mutex_);
-  if (!mapped_.empty()) find_mapped_changes();
+  if (!wished_.empty()) find_mapped_changes();
   const auto size = static_cast<std::uint64_t>(memory_status().st_size);
   const std::uint64_t end_page = std::min(pages_of(size), range_.count);
   if (offset >= size) return invalid("behind the end of the file", ENXIO);

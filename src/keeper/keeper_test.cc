@@ -166,6 +166,43 @@ TEST_F(EncryptedRegion, FindsWritesThroughMappingsOfKilledPrograms) {
 }
 
 // Programs (tar, git) give times and compare them later; that contents are written back must not show.
+// Databases map much of a file that is still small, and let it grow under the mapping.
+TEST_F(EncryptedRegion, KeepsWhatMappingsWriteWhereTheFileGrewLater) {
+  constexpr std::uint64_t kPages = 64;
+  {
+    RunningKeeper keeper(kEncrypted, scratch_.path());
+    ASSERT_TRUE(keeper.is_running()) << keeper.error();
+    SimulatedMember member(keeper.hello());
+    const OpenFile file = member.open("/data/g", O_RDWR | O_CREAT);
+    const protocol::Place place = {protocol::PlaceKind::kSlot, 0, file.slot};
+    const auto writable = static_cast<std::uint64_t>(protocol::PopulatePurpose::kMapWritable);
+    ASSERT_EQ(
+        member.call({.operation = Operation::kPopulate, .arguments = {0, kPages, writable}, .base = place}).result(),
+        0);
+    void* const mapped = mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file.fd.get(), 0);
+    ASSERT_NE(mapped, MAP_FAILED);
+    for (const std::uint64_t size : {kPages / 2 * 4096, kPages * 4096}) {
+      ASSERT_EQ(member.call({.operation = Operation::kTruncate, .arguments = {size, ~std::uint64_t{0}}, .base = place})
+                    .result(),
+                0);
+      std::memcpy(static_cast<char*>(mapped) + size - 5000, "late", 4);
+      ASSERT_EQ(member.synchronize(file), 0);
+    }
+    // The volume has pages behind this one now, but nothing of it: it must not be loaded over what is written here.
+    std::memcpy(mapped, "header", 6);
+    EXPECT_EQ(member.read(file, 0, 6), "header");
+    munmap(mapped, kPages * 4096);
+    ASSERT_TRUE(keeper.end());
+  }
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  ASSERT_TRUE(keeper.is_running()) << keeper.error();
+  SimulatedMember member(keeper.hello());
+  const OpenFile file = member.open("/data/g", O_RDONLY);
+  EXPECT_EQ(member.read(file, 0, 6), "header");
+  EXPECT_EQ(member.read(file, kPages / 2 * 4096 - 5000, 4), "late");
+  EXPECT_EQ(member.read(file, kPages * 4096 - 5000, 4), "late");
+}
+
 TEST_F(EncryptedRegion, ShowsTimesOfChangesNotOfWriteBack) {
   RunningKeeper keeper(kEncrypted, scratch_.path());
   ASSERT_TRUE(keeper.is_running()) << keeper.error();
