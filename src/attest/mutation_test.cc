@@ -7,8 +7,7 @@
 #include "attest/certificate_binding.h"
 #include "attest/dcap_verifier.h"
 #include "attest/hcl_binding.h"
-#include "attest/testing/synthetic_dcap.h"
-#include "attest/testing/synthetic_snp.h"
+#include "attest/testing/wrapped_evidence.h"
 
 namespace casemate::attest {
 namespace {
@@ -17,29 +16,6 @@ using namespace testing;
 
 bool is_refused(const VerificationResult& result) {
   return result.conclusion == Conclusion::kInvalid || result.conclusion == Conclusion::kParseError;
-}
-
-struct CertificateSample {
-  Bytes certificate;
-  DcapSample dcap;
-};
-
-CertificateSample make_certificate(QuoteKind kind) {
-  const crypto::PrivateKey key = must(crypto::PrivateKey::generate(crypto::KeyKind::kEcP256));
-  const Bytes claims = evidence::build_evidence_claims(key.public_key().to_subject_public_key_info(), std::nullopt);
-  DcapScenario scenario(kind);
-  if (is_tdx(kind)) {
-    scenario.td().report_data = evidence::report_data_for_claims(claims);
-  } else {
-    scenario.sgx().report_data = evidence::report_data_for_claims(claims);
-  }
-  DcapSample sample = make_sample(scenario);
-  CertificateTemplate fields;
-  fields.subject = fields.issuer = "attested";
-  fields.not_before = kNow - kDay;
-  fields.not_after = kNow + kDay;
-  fields.extensions = {evidence::build_tagged_evidence(sample.quote, claims)};
-  return {build_certificate(fields, key.public_key(), key, crypto::SignatureScheme::kEcdsaP256Sha256), sample};
 }
 
 // A certificate that cannot be read or has no evidence is a parse error.
@@ -70,21 +46,6 @@ TEST(EvidenceCertificate, AnyFlippedByteIsRefused) {
     }
   }
 }
-
-struct HclSample {
-  SnpScenario scenario;
-  Bytes runtime_data = crypto::to_bytes(crypto::as_byte_view(R"({"keys":[{"kid":"HCLAkPub","kty":"RSA"}]})"));
-  SnpSample snp;
-  Bytes wrapped;
-
-  HclSample() {
-    evidence::HclReport hcl{evidence::HclReportType::kSnp, evidence::HclHash::kSha256, {}, runtime_data};
-    scenario.report.report_data = evidence::expected_report_data(hcl);
-    snp = make_sample(scenario);
-    hcl.hardware_report = snp.report;
-    wrapped = evidence::build(hcl);
-  }
-};
 
 VerificationResult verify_wrapped(const HclSample& sample, const TrustAnchors& anchors) {
   VerificationResult result;

@@ -8,7 +8,7 @@ import subprocess
 from fake_service import CRL, DER, PEM, Answer, FakeService, pcs_answers
 from harness import SAMPLES, casemate, expect, need, read, verify
 
-QUOTES = {"SgxV3": "sgx", "SgxV4": "sgx", "SgxV5": "sgx", "TdxV4": "tdx", "Tdx10V5": "tdx", "Tdx15V5": "tdx"}
+QUOTES = ("SgxV3", "SgxV4", "SgxV5", "TdxV4", "Tdx10V5", "Tdx15V5")
 FMSPC = "222222222222"
 
 
@@ -32,7 +32,7 @@ class Sample:
         return verify(self.evidence, *self.words, *more)[1]["verdict"]
 
     def pcs_answers(self):
-        return pcs_answers(json.loads(read(self.path + "/collateral.json")), QUOTES[self.kind], FMSPC, "platform")
+        return pcs_answers(json.loads(read(self.path + "/collateral.json")), self.kind[:3].lower(), FMSPC, "platform")
 
 
 def pem(der):
@@ -89,6 +89,51 @@ def case_fetches_certificates_of_snp_reports(directory):
             expect("fetch of " + kind, (done.returncode, done.stderr), (0, ""))
             expect("what was asked for", sorted(service.requests), sorted(service.answers))
             expect("verdict of " + kind, sample.verdict("--cache", sample.cache, "--require-snp-revocation"), "valid")
+
+
+def case_certificates_with_evidence(directory):
+    """RA-TLS: the quote inside, fetched for and kept like the quote itself, and the certificate's key."""
+    with FakeService(directory) as service:
+        for kind in ("SgxCertificate", "TdxCertificate"):
+            sample = Sample(directory, kind)
+            sample.evidence = sample.path + "/certificate.pem"
+            expect("without collateral", sample.verdict(), "static-ok")
+            expect("with a file", sample.verdict("--collateral", sample.path + "/collateral.json"), "UpToDate")
+            service.answers = sample.pcs_answers()
+            expect("with the network", sample.verdict("--fetch", *service.words(), "--cache", sample.cache), "UpToDate")
+            expect("with the cache", sample.verdict("--cache", sample.cache), "UpToDate")
+            code, answer = verify(sample.evidence, *sample.words[:2], "--time", "2026-01-20", "--cache", sample.cache)
+            expect("two days after its end", (code, answer["verdict"]), (1, "invalid"))
+            assert "the certificate" in answer["reason"], answer["reason"]
+        # The evidence of another key in a certificate that is otherwise right.
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", "/dev/null", "-out", directory + "/thief.pem", "-days", "2", "-subj", "/CN=attested",
+                        "-addext", "2.23.133.5.4.9=DER:" + tagged_evidence(read(sample.evidence)).hex()],
+                       check=True, capture_output=True)
+        code, answer = verify(directory + "/thief.pem", *sample.words, "--cache", sample.cache)
+        expect("stolen evidence", (code, answer["verdict"]), (1, "invalid"))
+        assert "key" in json.dumps([check for check in answer["checks"] if check["outcome"] == "failed"]), answer["reason"]
+
+
+def tagged_evidence(certificate):
+    """The extension's value, found by its identifier in a PEM certificate."""
+    der = base64.b64decode(b"".join(certificate.strip().split(b"\n")[1:-1]))
+    oid = bytes.fromhex("060667810505" + "0409")
+    place = der.index(oid) + len(oid)
+    assert der[place:place + 2] == b"\x04\x82", "no octet string of two length bytes"
+    size = int.from_bytes(der[place + 2:place + 4], "big")
+    return der[place + 4:place + 4 + size]
+
+
+def case_wrapped_reports(directory):
+    """Azure's HCL report: fetched for by the SNP report inside."""
+    sample = Sample(directory, "SnpHcl")
+    with FakeService(directory) as service:
+        service.answers = kds_answers(sample, "vcek", "Milan", leaf_path(sample))
+        sample.evidence = sample.path + "/hcl.bin"
+        expect("verdict without certificates", sample.verdict(), "invalid")
+        expect("verdict", sample.verdict("--fetch", *service.words(), "--cache", sample.cache), "valid")
+    expect("verdict from the cache", sample.verdict("--cache", sample.cache), "valid")
 
 
 def case_snp_reports_that_cannot_be_asked_for(directory):

@@ -1,6 +1,7 @@
 // Writes evidence of throw-away roots with its collateral, so that tests of the command line need nobody's vectors:
 // one directory for each kind, in the layout of shared/vectors (quote.bin, collateral.json, root.der; report.bin,
-// leaf.der, ask.der, ark.der, crl.der, root.der), and their moment in the file `now`.
+// leaf.der, ask.der, ark.der, crl.der, root.der), certificate.pem or hcl.bin where the
+// evidence is wrapped, and their moment in the file `now`.
 //
 //   evidence_samples DIRECTORY
 #include <sys/stat.h>
@@ -9,8 +10,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "attest/testing/synthetic_dcap.h"
-#include "attest/testing/synthetic_snp.h"
+#include "attest/testing/wrapped_evidence.h"
 
 namespace {
 
@@ -34,21 +34,35 @@ std::string make_directory(const std::string& path) {
   std::exit(1);
 }
 
-void write_quote(const std::string& directory, QuoteKind kind) {
-  const DcapSample sample = make_sample(DcapScenario(kind));
+void write_quote(const std::string& directory, const DcapSample& sample) {
   write(directory + "/quote.bin", sample.quote);
   write(directory + "/collateral.json", to_json(sample.collateral));
   write(directory + "/root.der", sample.root_der);
 }
 
-void write_report(const std::string& directory, const SnpScenario& scenario) {
-  const SnpSample sample = make_sample(scenario);
+void write_report(const std::string& directory, const SnpScenario& scenario, const SnpSample& sample) {
   const std::vector<Bytes>& certificates = sample.endorsements.certificates;
   write(directory + "/report.bin", sample.report);
   const char* const names[] = {"/leaf.der", "/ask.der", "/ark.der"};
   for (std::size_t i = 0; i < std::size(names); ++i) write(directory + names[i], certificates.at(i));
   write(directory + "/crl.der", make_snp_revocation_list(scenario, {}));
   write(directory + "/root.der", sample.root_der);
+}
+
+void write_report(const std::string& directory, const SnpScenario& scenario) {
+  write_report(directory, scenario, make_sample(scenario));
+}
+
+void write_certificate(const std::string& directory, QuoteKind kind) {
+  const CertificateSample sample = make_certificate(kind);
+  write_quote(directory, sample.dcap);
+  write(directory + "/certificate.pem", crypto::to_pem(sample.certificate, "CERTIFICATE"));
+}
+
+void write_hcl(const std::string& directory) {
+  const HclSample sample;
+  write_report(directory, sample.scenario, sample.snp);
+  write(directory + "/hcl.bin", sample.wrapped);
 }
 
 }  // namespace
@@ -59,7 +73,12 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::string directory = make_directory(argv[1]);
-  for (QuoteKind kind : kAllQuoteKinds) write_quote(make_directory(directory + "/" + to_text(kind)), kind);
+  for (QuoteKind kind : kAllQuoteKinds) {
+    write_quote(make_directory(directory + "/" + to_text(kind)), make_sample(DcapScenario(kind)));
+  }
+  write_certificate(make_directory(directory + "/SgxCertificate"), QuoteKind::kSgxV3);
+  write_certificate(make_directory(directory + "/TdxCertificate"), QuoteKind::kTdxV4);
+  write_hcl(make_directory(directory + "/SnpHcl"));
   using evidence::SnpGeneration;
   using evidence::SnpSigningKey;
   write_report(make_directory(directory + "/SnpMilan"), SnpScenario(SnpGeneration::kMilan, 3));

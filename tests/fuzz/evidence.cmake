@@ -1,4 +1,4 @@
-# Fuzzers of evidence, certificates and collateral. They share one instrumented library of the modules below.
+# Fuzzers of evidence, certificates, collateral and the log. They share one instrumented library of the modules below.
 find_package(OpenSSL 3 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 
@@ -13,6 +13,11 @@ target_compile_options(casemate_fuzzed_evidence PRIVATE -fsanitize=fuzzer-no-lin
                                                         -fno-omit-frame-pointer)
 target_link_libraries(casemate_fuzzed_evidence PUBLIC OpenSSL::SSL OpenSSL::Crypto nlohmann_json::nlohmann_json)
 
-foreach(parser quote sgx tdx snp certificate certificate_evidence collateral)
+foreach(parser quote sgx tdx snp certificate certificate_evidence collateral service_answer)
   casemate_fuzzer(${parser}_fuzz SOURCES ${parser}_fuzz.cc LINK casemate_fuzzed_evidence)
 endforeach()
+
+# The log's files; crypto and base are in the library above.
+file(GLOB log_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/cas/log/*.cc")
+list(FILTER log_sources EXCLUDE REGEX "_test\\.cc$")
+casemate_fuzzer(log_proof_fuzz SOURCES log_proof_fuzz.cc ${log_sources} LINK casemate_fuzzed_evidence)
