@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 
-#include <array>
 #include <cerrno>
+#include <iterator>
 
 #include "keeper/attributes.h"
 
@@ -15,7 +15,7 @@ using protocol::PlaceKind;
 
 Service::Handler Service::handler_of(Operation operation) {
   // In the order of protocol::Operation.
-  static constexpr std::array<Handler, static_cast<std::size_t>(protocol::kLastOperation) + 1> kHandlers = {
+  static constexpr Handler kHandlers[] = {
       &Service::attach,
       &Service::open,
       &Service::status,
@@ -49,7 +49,7 @@ Service::Handler Service::handler_of(Operation operation) {
       &Service::remote_host_path,
       &Service::seek,
   };
-  static_assert(kHandlers.back() != nullptr);
+  static_assert(std::size(kHandlers) == static_cast<std::size_t>(protocol::kLastOperation) + 1);
   return kHandlers[static_cast<std::size_t>(operation)];
 }
 
