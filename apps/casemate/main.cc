@@ -86,7 +86,9 @@ constexpr SubcommandRow kSubcommands[] = {
     {"sign", sign_command, "sign what was measured"},
     {"log", log_command, "read and check the transparency log of a CAS, offline"},
     {"las", las_command, "attest the programs of this machine, as its service"},
-    {"session", session_command, "check, hash, compare, explain and approve sessions (policies)"},
+    {"session", session_command, "check, compare, explain sessions (policies); store and approve them in a CAS"},
+    {"cas", cas_command, "the configuration and attestation service: serve, claim, audit, back up"},
+    {"identity", identity_command, "this client's key, by which a CAS knows it"},
 };
 
 int show_help() {

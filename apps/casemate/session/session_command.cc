@@ -14,14 +14,19 @@ struct CommandRow {
   Result<int> (*run)(const Options& options);
 };
 constexpr CommandRow kCommands[] = {
-    {"check", check_sessions},    {"hash", hash_session}, {"diff", show_difference},
-    {"explain", explain_session}, {"sign", sign_change},  {"verify-approval", verify_approval},
+    {"check", check_sessions},       {"hash", hash_session},        {"diff", show_difference},
+    {"explain", explain_session},    {"sign", sign_change},         {"verify-approval", verify_approval},
+    {"create", create_session},      {"update", update_session},    {"read", read_session},
+    {"delete", delete_session},      {"list", list_sessions},       {"propose", propose_change},
+    {"proposals", list_proposals},   {"approve", approve_proposal}, {"apply", apply_proposal},
+    {"withdraw", withdraw_proposal},
 };
 
 int finish(const Result<int>& result) {
   if (result.has_value()) return std::fflush(stdout) == 0 ? result.value() : kExitFailure;
   std::fprintf(stderr, "casemate session: %s\n", result.error().message().c_str());
-  return result.error().category() == ErrorCategory::kUsage ? cli::kExitUsage : cli::kExitNo;
+  if (result.error().category() == ErrorCategory::kUsage) return cli::kExitUsage;
+  return result.error().category() == ErrorCategory::kSystem ? kExitFailure : cli::kExitNo;
 }
 
 }  // namespace

@@ -82,6 +82,15 @@ Result<LoadedSession> load_session(const std::string& path, const Options& optio
   return loaded;
 }
 
+Result<std::string> text_for_cas(const std::string& path, const Options& options) {
+  const std::string text = CASEMATE_TRY(read_whole_file(path, policy::kMaxSessionSize));
+  policy::Diagnostics diagnostics;
+  std::optional<std::string> filled = CASEMATE_TRY(filled_in(text, options, diagnostics));
+  if (filled) return std::move(*filled);
+  print(diagnostics, path, options);
+  return Error(ErrorCategory::kFormat, path + ": variables are missing");
+}
+
 Result<OtherSessions> OtherSessions::load(const Options& options) {
   OtherSessions others;
   Options unnamed = options;

@@ -16,6 +16,9 @@ Result<std::string> read_whole_file(const std::string& path, std::size_t limit);
 // Replaces or makes `path`.
 Result<void> write_file(const std::string& path, const std::string& contents);
 
+// The text as a CAS shall store it: with the file's variables filled in. What is wrong with them is printed.
+Result<std::string> text_for_cas(const std::string& path, const Options& options);
+
 // The other sessions named by --with, and what was made of them.
 class OtherSessions {
  public:

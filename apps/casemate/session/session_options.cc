@@ -76,6 +76,88 @@ void add_verify(CLI::App& tool, Options& options) {
   add_text_options(*command, options);
 }
 
+// ---- with a CAS -----------------------------------------------------------------------------------------------------
+
+void add_cas_options(CLI::App& command, Options& options) {
+  command.add_option("--cas", options.cas, "IP:PORT of the CAS (default: the only one this client knows)");
+  command.add_option("--client-dir", options.client_directory, "this client's state (~/.local/state/casemate)");
+}
+
+void add_create(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("create", "store a new session in a CAS");
+  command->add_option("FILE", options.files, "session file")->required()->expected(1);
+  command->add_option("-o,--output", options.output, "where the log's receipt goes");
+  add_text_options(*command, options);
+  add_cas_options(*command, options);
+}
+
+void add_update(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("update", "replace the version that the file names as `predecessor`");
+  command->add_option("FILE SIGNATURE", options.files, "the new version, then files of signatures")
+      ->required()
+      ->expected(1, 65);
+  command->add_option("-o,--output", options.output, "where the log's receipt goes");
+  command->add_flag("--break-glass", options.break_glass, "by the session's break_glass rule; the log says so");
+  add_text_options(*command, options);
+  add_cas_options(*command, options);
+}
+
+void add_read(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("read", "the stored version; its hash goes to standard error");
+  command->add_option("NAME", options.secret, "the session")->required();
+  command->add_option("-o,--output", options.output, "where the text goes (standard output)");
+  add_cas_options(*command, options);
+}
+
+void add_delete(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("delete", "remove a session with its secrets and volume keys, for good");
+  command->add_option("NAME", options.secret, "the session")->required();
+  command->add_option("--hash", options.stored, "hash of the stored version, so that you know what you remove")
+      ->required();
+  add_cas_options(*command, options);
+}
+
+void add_list(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("list", "names of the sessions that this client may read");
+  add_cas_options(*command, options);
+}
+
+void add_propose(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("propose", "let a version wait at the CAS for the approvals that it needs");
+  command->add_option("FILE SIGNATURE", options.files, "the new version, then files of signatures")
+      ->required()
+      ->expected(1, 65);
+  add_text_options(*command, options);
+  add_cas_options(*command, options);
+}
+
+void add_proposals(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("proposals", "changes that wait, and what they lack");
+  command->add_option("NAME", options.secret, "only those of this session");
+  command->add_flag("--json", options.json, "output for programs");
+  add_cas_options(*command, options);
+}
+
+void add_approve(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("approve", "bring signatures of `casemate session sign` to the CAS");
+  command->add_option("SIGNATURE", options.files, "signature files: approvals or objections")
+      ->required()
+      ->expected(1, 64);
+  add_cas_options(*command, options);
+}
+
+void add_apply(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("apply", "make a proposed change whose time lock is over");
+  command->add_option("ID", options.secret, "hash of the proposed version")->required();
+  add_cas_options(*command, options);
+}
+
+void add_withdraw(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("withdraw", "take a proposal back");
+  command->add_option("ID", options.secret, "hash of the proposed version")->required();
+  add_cas_options(*command, options);
+}
+
 }  // namespace
 
 std::variant<Options, Ending> parse_options(const std::vector<std::string>& words) {
@@ -85,7 +167,10 @@ std::variant<Options, Ending> parse_options(const std::vector<std::string>& word
       "The language: docs/formats/session.md",
       "casemate session");
   tool.require_subcommand(1);
-  for (const auto& add : {add_check, add_hash, add_diff, add_explain, add_sign, add_verify}) add(tool, options);
+  for (const auto& add :
+       {add_check, add_hash, add_diff, add_explain, add_sign, add_verify, add_create, add_update, add_read, add_delete,
+        add_list, add_propose, add_proposals, add_approve, add_apply, add_withdraw})
+    add(tool, options);
   try {
     std::vector<std::string> reversed(words.rbegin(), words.rend());
     tool.parse(reversed);

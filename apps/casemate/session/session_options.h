@@ -26,6 +26,8 @@ struct Options {
   std::string secret;
   std::string key, log_id, not_after, stored, output;
   std::string creator_key, proposed_at, now;
+  std::string cas, client_directory;  // commands that talk to a CAS
+  bool break_glass = false;
 };
 
 // What ends the command at once: help, or a mistake in the words.
@@ -43,5 +45,16 @@ Result<int> show_difference(const Options& options);
 Result<int> explain_session(const Options& options);
 Result<int> sign_change(const Options& options);
 Result<int> verify_approval(const Options& options);
+// With a CAS; command_remote.cc.
+Result<int> create_session(const Options& options);
+Result<int> update_session(const Options& options);
+Result<int> read_session(const Options& options);
+Result<int> delete_session(const Options& options);
+Result<int> list_sessions(const Options& options);
+Result<int> propose_change(const Options& options);
+Result<int> list_proposals(const Options& options);
+Result<int> approve_proposal(const Options& options);
+Result<int> apply_proposal(const Options& options);
+Result<int> withdraw_proposal(const Options& options);
 
 }  // namespace casemate::session_tool

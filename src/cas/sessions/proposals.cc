@@ -118,14 +118,9 @@ Outcome<ProposalStep> SessionRegistry::propose(const NewVersion& version, const 
 
 Outcome<ProposalStep> SessionRegistry::try_propose(const NewVersion& version, const policy::Caller& caller) {
   const Snapshot snapshot = store_.snapshot();
+  CASEMATE_TRY(require_part(snapshot, version.name, caller, BreakGlass::kNo));
   const Candidate candidate = CASEMATE_TRY(examine(snapshot, version));
   const Authority authority = CASEMATE_TRY(authority_over(snapshot, candidate, BreakGlass::kNo));
-  const bool is_named = internal::names_key(authority.rule, caller.key_hash, authority.creator);
-  if (!is_named && candidate.stored) CASEMATE_TRY(require_readable(snapshot, version.name, caller));
-  if (!is_named && !candidate.stored) {
-    return Refusal(RefusalKind::kForbidden, "this caller has no part in the rule for creating `" + version.name + "`",
-                   "ask one whom create_sessions of the namespace names");
-  }
   const auto current = candidate.stored ? std::optional<std::string>(hex(candidate.stored->record.hash)) : std::nullopt;
   if (candidate.session.predecessor != current) {
     return Refusal(RefusalKind::kConflict,

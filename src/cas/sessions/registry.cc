@@ -258,9 +258,6 @@ Outcome<SessionPage> SessionRegistry::list(const std::string& after, std::size_t
 
 Outcome<SessionRegistry::Candidate> SessionRegistry::examine(const Snapshot& snapshot,
                                                              const NewVersion& version) const {
-  if (auto valid = policy::check_session_name(version.name); !valid) {
-    return Refusal(RefusalKind::kMalformed, valid.error().message(), "names are letters, digits and . _ - ~");
-  }
   if (version.text.size() > policy::kMaxSessionSize) {
     return Refusal(RefusalKind::kTooLarge, "a session's text has at most 1 MiB", "inject large files from volumes");
   }
@@ -326,6 +323,28 @@ Outcome<SessionRegistry::Authority> SessionRegistry::authority_over(const Snapsh
   }
   authority.rule = candidate.stored ? policy::update_rule(*access) : policy::create_rule(*access);
   return authority;
+}
+
+// Before anything of a text is looked at: findings about imports would tell strangers which sessions exist.
+Outcome<Done> SessionRegistry::require_part(const Snapshot& snapshot, const std::string& name,
+                                            const policy::Caller& caller, BreakGlass break_glass) const {
+  if (auto valid = policy::check_session_name(name); !valid) {
+    return Refusal(RefusalKind::kMalformed, valid.error().message(), "names are letters, digits and . _ - ~");
+  }
+  Candidate candidate;
+  candidate.name = name;
+  candidate.stored = CASEMATE_TRY(parsed_->complete(snapshot, name));
+  if (candidate.stored && require_readable(snapshot, name, caller)) return Done{};
+  const Authority authority = CASEMATE_TRY(authority_over(snapshot, candidate, break_glass));
+  if (internal::names_key(authority.rule, caller.key_hash, authority.creator)) return Done{};
+  policy::ApprovalInput input;
+  input.change.session = name;
+  input.caller = caller;
+  input.creator_key_hash = authority.creator;
+  const policy::Verdict verdict = policy::evaluate(authority.rule, input);
+  if (verdict.outcome == policy::Outcome::kGranted) return Done{};
+  if (candidate.stored) return internal::no_such_session(name);
+  return internal::refusal_of(verdict, "creating `" + name + "`");
 }
 
 Outcome<Done> SessionRegistry::check_decisions(const Candidate& candidate, const Authority& authority,
@@ -422,6 +441,7 @@ Outcome<AcceptedChange> SessionRegistry::put(const NewVersion& version, const po
 
 Outcome<AcceptedChange> SessionRegistry::try_put(const NewVersion& version, const policy::Caller& caller) {
   const Snapshot snapshot = store_.snapshot();
+  CASEMATE_TRY(require_part(snapshot, version.name, caller, version.break_glass));
   const Candidate candidate = CASEMATE_TRY(examine(snapshot, version));
   const Authority authority = CASEMATE_TRY(authority_over(snapshot, candidate, version.break_glass));
   ProposalRecord record;
@@ -430,10 +450,6 @@ Outcome<AcceptedChange> SessionRegistry::try_put(const NewVersion& version, cons
   record.certificate = CASEMATE_TRY(crypto::from_hex(caller.certificate_hex));
   record.proposed_at = now_ms();
   record.decisions = version.decisions;
-  if (candidate.stored && !require_readable(snapshot, version.name, caller) &&
-      !internal::names_key(authority.rule, caller.key_hash, authority.creator)) {
-    return internal::no_such_session(version.name);
-  }
   if (candidate.is_stored_already) {
     AcceptedChange unchanged;
     unchanged.unchanged = true;

@@ -125,6 +125,8 @@ class SessionRegistry {
   SessionRegistry(Store& store, const RegistryOptions& options) : store_(store), options_(options) {}
   Outcome<StoredSessionPointer> require_readable(const Snapshot& snapshot, const std::string& name,
                                                  const policy::Caller& caller) const;
+  Outcome<Done> require_part(const Snapshot& snapshot, const std::string& name, const policy::Caller& caller,
+                             BreakGlass break_glass) const;
   Outcome<Candidate> examine(const Snapshot& snapshot, const NewVersion& version) const;
   Outcome<Authority> authority_over(const Snapshot& snapshot, const Candidate& candidate, BreakGlass break_glass) const;
   Outcome<Done> check_decisions(const Candidate& candidate, const Authority& authority,
