@@ -170,7 +170,8 @@ Outcome<RequestBody> parse_request_body(std::string_view text, std::initializer_
                                         std::initializer_list<BodyKey> optional) {
   const Json json = CASEMATE_TRY(parse_object(text));
   RequestBody body;
-  for (const auto& [key, value] : json.items()) {
+  for (const auto& [name, value] : json.items()) {
+    const std::string& key = name;  // clang 14 cannot capture a structured binding
     const auto row =
         std::find_if(std::begin(kKeys), std::end(kKeys), [&](const KeyRow& one) { return key == one.name; });
     if (row == std::end(kKeys) || !(has(required, row->key) || has(optional, row->key))) {
