@@ -66,7 +66,9 @@ Result<NoteSignature> parse_signature(std::string_view line) {
   if (!line.starts_with(kSignatureMark)) return wrong("log head: a signature line was expected");
   const auto words = internal::split_words(line.substr(kSignatureMark.size()));
   if (words.size() != 2 || words[0].empty()) return wrong("log head: a signature line has a name and a signature");
-  NoteSignature signature{std::string(words[0]), CASEMATE_TRY(parse_base64(words[1]))};
+  NoteSignature signature;
+  signature.bytes = CASEMATE_TRY(parse_base64(words[1]));
+  signature.name = words[0];
   if (signature.bytes.size() <= kKeyIdSize) return wrong("log head: a signature is too short");
   return signature;
 }

@@ -31,8 +31,11 @@ Result<LogKeys> parse_keys(LineReader& lines) {
   keys.first = CASEMATE_TRY(parse_digest_line(lines, "key"));
   while (lines.next_keyword() == "next-key") {
     const auto words = CASEMATE_TRY(lines.words("next-key", 4));
-    keys.steps.push_back({CASEMATE_TRY(internal::parse_number(words[0])),
-                          CASEMATE_TRY(internal::parse_digest(words[1])), CASEMATE_TRY(internal::parse_hex(words[2]))});
+    KeyStep step;
+    step.index = CASEMATE_TRY(internal::parse_number(words[0]));
+    step.new_key = CASEMATE_TRY(internal::parse_digest(words[1]));
+    step.signature = CASEMATE_TRY(internal::parse_hex(words[2]));
+    keys.steps.push_back(std::move(step));
   }
   return keys;
 }
@@ -93,8 +96,10 @@ Result<ExportedLeaf> parse_leaf(LineReader& lines) {
   ExportedLeaf leaf;
   leaf.hash = CASEMATE_TRY(internal::parse_digest(words[1]));
   if (words.size() == 4) {
-    leaf.disclosed =
-        DisclosedEntry{CASEMATE_TRY(internal::parse_digest(words[2])), CASEMATE_TRY(parse_entry(words[3]))};
+    DisclosedEntry disclosed;
+    disclosed.salt = CASEMATE_TRY(internal::parse_digest(words[2]));
+    disclosed.entry = CASEMATE_TRY(parse_entry(words[3]));
+    leaf.disclosed = std::move(disclosed);
   }
   return leaf;
 }
