@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <span>
 
 namespace casemate::las {
 namespace {
@@ -34,9 +35,8 @@ crypto::Bytes image(const std::vector<Elf64_Phdr>& segments) {
   header.e_phoff = sizeof(header);
   header.e_phentsize = sizeof(Elf64_Phdr);
   header.e_phnum = static_cast<std::uint16_t>(segments.size());
-  crypto::Bytes bytes(sizeof(header) + segments.size() * sizeof(Elf64_Phdr));
-  std::memcpy(bytes.data(), &header, sizeof(header));
-  std::memcpy(bytes.data() + sizeof(header), segments.data(), segments.size() * sizeof(Elf64_Phdr));
+  crypto::Bytes bytes = crypto::to_bytes(std::as_bytes(std::span(&header, 1)));
+  crypto::append(bytes, std::as_bytes(std::span(segments)));
   return bytes;
 }
 
