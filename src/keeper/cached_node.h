@@ -35,6 +35,8 @@ struct PageRange {
   std::uint64_t end() const { return first + count; }
 };
 
+inline constexpr PageRange kAllPages = {0, volume::kMaximumFileSize / protocol::kPageSize + 1};
+
 enum class NodeUse {
   kOpen,  // a description may exist somewhere
   kIdle,  // nobody has it open; cached contents only
@@ -63,7 +65,8 @@ class CachedNode {
   // How many pages of the range populate would have to load, about.
   std::uint64_t absent_pages(PageRange range);
   // Brings everything that is newer than the volume into it (staged, not yet durable).
-  Result<void> write_back();
+  // What programs wrote through mappings is looked for in the pages `compared`, elsewhere at another time.
+  Result<void> write_back(PageRange compared = kAllPages);
   // Drops up to `count` clean pages. Returns how many.
   std::uint64_t evict(std::uint64_t count);
   Result<void> truncate(std::uint64_t size);
@@ -120,11 +123,11 @@ class CachedNode {
   Result<void> load(PageRange range);
   Result<void> load_run(PageRange run);
   PageRange widen(PageRange range, protocol::PopulatePurpose purpose);
-  Result<void> write_back_locked();
+  Result<void> write_back_locked(PageRange compared = kAllPages);
   Result<bool> write_dirty_pages(std::uint64_t end_page, std::uint64_t size);
   Result<std::uint64_t> write_run(PageRange run, std::uint64_t size);
   Result<void> write_attributes(const struct stat& memory, bool wrote);
-  void find_mapped_changes();
+  void find_mapped_changes(PageRange compared = kAllPages);
   void remember_mapped(PageRange range);
   void follow_growth();
   void keep_mapped(PageRange range);

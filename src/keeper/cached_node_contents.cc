@@ -172,16 +172,16 @@ void CachedNode::restore_modify_time(const struct stat& before) {
 
 // --- write-back ---
 
-Result<void> CachedNode::write_back() {
+Result<void> CachedNode::write_back(PageRange compared) {
   if (!is_regular() || region_.is_read_only()) return {};
   const std::lock_guard lock(mutex_);
-  return write_back_locked();
+  return write_back_locked(compared);
 }
 
-Result<void> CachedNode::write_back_locked() {
+Result<void> CachedNode::write_back_locked(PageRange compared) {
   if (region_.is_read_only()) return {};
   const bool marked = cache_.arena().activity(slot_).dirty.exchange(0, std::memory_order_acq_rel) != 0;
-  if (!wished_.empty()) find_mapped_changes();
+  if (!wished_.empty()) find_mapped_changes(compared);
   if (!marked && mapped_.empty()) return {};
   const struct stat memory = memory_status();
   const auto size = static_cast<std::uint64_t>(memory.st_size);
@@ -364,13 +364,14 @@ void CachedNode::remember_mapped(PageRange range) {
 }
 
 // Marks what differs from the last look. New contents are marked before they are hashed, so a change is never lost.
-void CachedNode::find_mapped_changes() {
+void CachedNode::find_mapped_changes(PageRange compared) {
   follow_growth();
   TransferBuffer buffer;
   const auto bytes = buffer.span();
   for (auto& [first, range] : mapped_) {
-    for (std::uint64_t page = first; page < std::min(range.end, range_.count);) {
-      const std::uint64_t count = std::min(kRunPages, std::min(range.end, range_.count) - page);
+    const std::uint64_t end = std::min({range.end, range_.count, compared.end()});
+    for (std::uint64_t page = std::max(first, compared.first); page < end;) {
+      const std::uint64_t count = std::min(kRunPages, end - page);
       const auto got =
           read_memory(file_.get(), page * kPageSize, bytes.first(static_cast<std::size_t>(count * kPageSize)));
       const std::size_t size = got ? got.value() : 0;

@@ -1,6 +1,7 @@
 // Requests about contents of open files and their durability. None of them holds the names lock while it works.
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "keeper/service.h"
@@ -45,8 +46,11 @@ Answer Service::synchronize(const ParsedRequest& request) {
   const NodeReference node = node_of_slot(request);
   if (!node) return Answer::failure(EBADF);
   if (node->region().is_volatile()) return {};
+  const std::uint64_t first = std::min(request.header.arguments[0], kMostPages);
+  const std::uint64_t count = std::min(request.header.arguments[1], kMostPages);
   if (node->is_regular() && !node->is_orphan()) {
-    if (const auto written = node->write_back(); !written) return fail(written.error());
+    if (const auto written = node->write_back(count == 0 ? kAllPages : PageRange{first, count}); !written)
+      return fail(written.error());
   }
   const auto done = durability_.sync(node->region());
   return done ? Answer() : fail(done.error());

@@ -77,6 +77,17 @@ bool next_shared(std::uint32_t& index, std::uint64_t begin, std::uint64_t end, S
 
 ByteRange file_range(const SharedMapping& mapping) { return {mapping.offset, mapping.end - mapping.begin}; }
 
+struct PageSpan {
+  std::uint64_t first, count;
+};
+// Of the file, where the mapping shows it in [begin, end), which it touches.
+PageSpan pages_in(const SharedMapping& mapping, std::uint64_t begin, std::uint64_t end) {
+  if (begin < mapping.begin) begin = mapping.begin;
+  if (end > mapping.end) end = mapping.end;
+  const ByteRange range{mapping.offset + (begin - mapping.begin), end - begin};
+  return {range.first_page(), range.end_page() - range.first_page()};
+}
+
 long announce(Thread& thread, std::uint32_t slot, ByteRange range) {
   return populate_pinned(thread, slot, range, PopulatePurpose::kMapWritable);
 }
@@ -189,7 +200,9 @@ long sys_msync(Thread& thread, Regs& regs) {
   while (next_shared(index, regs.rdi, regs.rdi + regs.rsi, mapping)) {
     if (!mapping.may_write) continue;
     note_activity(mapping.slot);
-    const long done = synchronous ? slot_request(thread, Operation::kSynchronize, mapping.slot) : 0;
+    const PageSpan pages = pages_in(mapping, regs.rdi, regs.rdi + regs.rsi);
+    const long done =
+        synchronous ? slot_request(thread, Operation::kSynchronize, mapping.slot, pages.first, pages.count) : 0;
     if (is_error(done)) return done;
   }
   return 0;

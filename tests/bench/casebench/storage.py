@@ -69,6 +69,8 @@ class VolumePlace(Place):
         os.chmod(description, 0o644)
         run_native([executable, "volume", "create", "--new-key-file", self.key, "--size", "64G", "--quiet",
                     self.volume])
+        run_native([executable, "volume", "anchor", "--set", "--key-file", self.key, "--anchor", self.anchor, "--quiet",
+                    self.volume])
 
     def tool(self, command, *words, timeout=600):
         """Runs `casemate volume COMMAND` on the volume."""
