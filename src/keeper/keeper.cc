@@ -67,6 +67,7 @@ Result<void> Keeper::close() {
     warn_(what + ": " + done.error().message());
     if (first) first = done.error();
   };
+  service_->close();
   take(cache_->close(), "contents could not be written back");
   for (const auto& region : table_->regions()) {
     if (region->owned_volume != nullptr) take(region->owned_volume->close(), region->path);

@@ -109,6 +109,8 @@ int Resolver::parent_of(const Position& at, const Position& root, Position* out)
     *out = position_in_host(*at.region, parent_path(at.host_path));
     return 0;
   }
+  const auto removed = removed_.find(key_of(*at.region, at.node));
+  if (removed != removed_.end()) return position_of_node(*at.region, removed->second, out);
   auto parent = at.region->volume->parent(at.node);
   if (!parent) return code_of(parent.error());
   return position_of_node(*at.region, parent.value(), out);

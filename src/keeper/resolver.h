@@ -17,6 +17,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "keeper/credentials.h"
 #include "keeper/mount_table.h"
@@ -84,6 +85,11 @@ class Resolver {
   int position_of_host_path(std::string_view host_path, Position* out) const;
   // `host_path` is at or below the region's source.
   Position position_in_host(const Region& region, std::string_view host_path) const;
+  // Where `directory`, which has lost its name, stood: `..` leads there as long as this is remembered.
+  void remember_removed(const Region& region, volume::InodeNumber directory, volume::InodeNumber parent) {
+    removed_[key_of(region, directory)] = parent;
+  }
+  void forget_removed(const NodeKey& directory) { removed_.erase(directory); }
   // One up; the root stays.
   int parent_of(const Position& at, const Position& root, Position* out) const;
   // Absolute, as the program sees it. ENOENT for removed directories and those outside of `root`.
@@ -99,6 +105,7 @@ class Resolver {
 
   const MountTable& table_;
   std::function<void(const std::string&)> warn_;
+  std::unordered_map<NodeKey, volume::InodeNumber, NodeKeyHash> removed_;
   mutable std::atomic<int> warnings_left_{8};
 };
 

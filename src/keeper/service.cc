@@ -205,6 +205,23 @@ void Service::name_gone(const Region& region, const volume::Attributes& attribut
   cache_.drop_orphan(region, attributes.inode);
 }
 
+void Service::keep_removed(const Region& region, volume::InodeNumber directory, volume::InodeNumber parent) {
+  constexpr std::size_t kKept = 64;
+  resolver_.remember_removed(region, directory, parent);
+  removed_.emplace_back(&region, directory);
+  if (removed_.size() <= kKept) return;
+  const auto [oldest_region, oldest] = removed_.front();
+  removed_.pop_front();
+  resolver_.forget_removed(key_of(*oldest_region, oldest));
+  cache_.drop_orphan(*oldest_region, oldest);
+}
+
+void Service::close() {
+  const ExclusiveLock lock(names_);
+  for (const auto& [region, directory] : removed_) cache_.drop_orphan(*region, directory);
+  removed_.clear();
+}
+
 // --- requests ---
 
 Answer Service::attach(const ParsedRequest&) {

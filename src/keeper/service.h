@@ -11,6 +11,7 @@
 // shared; contents and durability are handled without it, so an fsync holds nobody up.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <optional>
 #include <shared_mutex>
@@ -36,6 +37,8 @@ class Service {
         answers_(cache.arena().answers()) {}
 
   Answer answer(const ParsedRequest& request);
+  // At the end, when nobody asks any more: gives up directories without names.
+  void close();
 
  private:
   using SharedLock = std::shared_lock<std::shared_mutex>;
@@ -106,6 +109,7 @@ class Service {
   void show_change(const Region& region, const volume::Attributes& attributes);
   void show_change(const Region& region, volume::InodeNumber inode);
   void name_gone(const Region& region, const volume::Attributes& attributes);
+  void keep_removed(const Region& region, volume::InodeNumber directory, volume::InodeNumber parent);
   int code_of(const Error& error);
   Answer fail(const Error& error) { return Answer::failure(code_of(error)); }
 
@@ -131,6 +135,8 @@ class Service {
   AnswerTable answers_;
   SpecialFiles special_files_;
   std::shared_mutex names_;
+  // Directories that were removed last: nobody tells the keeper who stands in one. Under names_, exclusively.
+  std::deque<std::pair<const Region*, volume::InodeNumber>> removed_;
 };
 
 }  // namespace casemate::keeper

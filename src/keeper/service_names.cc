@@ -161,7 +161,12 @@ Answer Service::unlink(const ParsedRequest& request) {
   const auto gone = directory ? region.volume->remove_directory(victim.parent.node, victim.name)
                               : region.volume->unlink(victim.parent.node, victim.name);
   if (!gone) return fail(gone.error());
-  name_gone(region, gone.value());
+  if (directory) {
+    show_change(region, gone.value());
+    keep_removed(region, gone.value().inode, victim.parent.node);
+  } else {
+    name_gone(region, gone.value());
+  }
   note_structure(victim.target.attributes);
   show_change(region, victim.parent.node);
   return {};

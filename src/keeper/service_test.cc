@@ -181,6 +181,28 @@ TEST_F(ServedMember, ListsDirectoriesWithMountPointsOnceEach) {
   EXPECT_EQ(slot_call(Operation::kReadDirectory, directory, {0, 10}), -EINVAL);
 }
 
+TEST_F(ServedMember, LeavesRemovedDirectoriesByTheirParents) {
+  ASSERT_EQ(member_->make_directory("/data/up"), 0);
+  ASSERT_EQ(member_->make_directory("/data/up/down"), 0);
+  const auto enter = [&](const protocol::Place& base, const char* path) {
+    return member_->call({.operation = Operation::kChangeDirectory, .path = path, .base = base});
+  };
+  const auto there = enter({}, "/data/up/down");
+  ASSERT_EQ(there.result(), 0);
+  const protocol::Place place = there.header.place;
+  ASSERT_EQ(
+      member_->call({.operation = Operation::kUnlink, .path = "/data/up/down", .arguments = {AT_REMOVEDIR}}).result(),
+      0);
+  EXPECT_EQ(enter(place, ".").result(), 0);
+  const auto up = enter(place, "..");
+  EXPECT_EQ(up.result(), 0);
+  EXPECT_EQ(up.header.place.node, enter({}, "/data/up").header.place.node);
+  EXPECT_EQ(
+      member_->call({.operation = Operation::kMakeNode, .path = "new", .arguments = {S_IFREG | 0644}, .base = place})
+          .result(),
+      -ENOENT);
+}
+
 TEST_F(ServedMember, FindsDataAndHolesOfWhatIsWrittenAndOfWhatIsNot) {
   const auto seek = [&](const OpenFile& file, std::uint64_t offset, protocol::SeekFor wanted) {
     return slot_call(Operation::kSeek, file, {offset, static_cast<std::uint64_t>(wanted)});
