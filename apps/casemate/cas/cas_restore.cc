@@ -44,7 +44,10 @@ Result<int> restore(const Options& options) {
                                             " holders: --holder-key FILE for each");
   }
   std::vector<cas::SecretShare> shares;
-  for (const std::string& path : options.holder_keys) shares.push_back(CASEMATE_TRY(open_own_share(slot, path)));
+  for (const std::string& path : options.holder_keys) {
+    cas::SecretShare share = CASEMATE_TRY(open_own_share(slot, path));
+    shares.push_back(std::move(share));
+  }
   if (auto made = make_state_directory(options.state); !made) return made.error();
   const auto anchor = anchor_of(options);
   const auto method = CASEMATE_TRY(unseal_method(options, KeyFile::kMayBeMade));

@@ -92,7 +92,10 @@ Outcome<policy::SignedDecision> decision_of(const Json& json) {
 
 Outcome<Done> read_decisions(const Json& value, RequestBody& body) {
   if (!value.is_array() || value.size() > 64) return malformed("`decisions` is no list of at most 64");
-  for (const Json& one : value) body.decisions.push_back(CASEMATE_TRY(decision_of(one)));
+  for (const Json& one : value) {
+    policy::SignedDecision decision = CASEMATE_TRY(decision_of(one));
+    body.decisions.push_back(std::move(decision));
+  }
   return Done{};
 }
 

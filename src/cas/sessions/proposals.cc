@@ -35,7 +35,8 @@ void add_decision(std::vector<policy::SignedDecision>& all, const policy::Signed
 Result<std::optional<ProposalRecord>> load(const Snapshot& snapshot, const std::string& id) {
   const auto row = CASEMATE_TRY(snapshot.find(number_of(Table::kProposals), id));
   if (!row) return std::optional<ProposalRecord>();
-  return std::optional<ProposalRecord>(CASEMATE_TRY(decode_proposal_record(row->value.expose())));
+  ProposalRecord record = CASEMATE_TRY(decode_proposal_record(row->value.expose()));
+  return std::optional<ProposalRecord>(std::move(record));
 }
 
 RowChange row_of(const std::string& id, const ProposalRecord& record, std::uint64_t expected_version) {
@@ -130,7 +131,9 @@ Outcome<ProposalStep> SessionRegistry::try_propose(const NewVersion& version, co
   CASEMATE_TRY(check_decisions(candidate, authority, version.decisions));
   const std::string id = hex(candidate.hash);
   if (const auto known = CASEMATE_TRY(load(snapshot, id))) {
-    return ProposalStep{CASEMATE_TRY(judge(snapshot, id, *known)), std::nullopt};
+    ProposalStep step;
+    step.proposal = CASEMATE_TRY(judge(snapshot, id, *known));
+    return step;
   }
   ProposalRecord record;
   record.session = version.name;

@@ -50,9 +50,11 @@ Result<policy::SignedDecision> read_decision(CborReader& reader) {
   const std::uint64_t kind = CASEMATE_TRY(reader.unsigned_number());
   if (kind > 1) return Error(ErrorCategory::kFormat, "a stored decision is neither approval nor objection");
   decision.decision = kind == 0 ? policy::Decision::kApprove : policy::Decision::kReject;
-  decision.signer = crypto::to_bytes(CASEMATE_TRY(reader.byte_string()));
+  const ByteView signer = CASEMATE_TRY(reader.byte_string());
+  decision.signer = crypto::to_bytes(signer);
   decision.not_after = CASEMATE_TRY(reader.unsigned_number());
-  decision.signature = crypto::to_bytes(CASEMATE_TRY(reader.byte_string()));
+  const ByteView signature = CASEMATE_TRY(reader.byte_string());
+  decision.signature = crypto::to_bytes(signature);
   return decision;
 }
 
@@ -113,15 +115,19 @@ Result<ProposalRecord> decode_proposal_record(ByteView bytes) {
   CborReader reader(bytes);
   if (auto begun = begin(reader, 9); !begun) return begun.error();
   ProposalRecord record;
-  record.session = std::string(CASEMATE_TRY(reader.text_string()));
+  record.session = CASEMATE_TRY(reader.text_string());
   record.text = CASEMATE_TRY(read_text(reader));
   record.predecessor = CASEMATE_TRY(read_optional_digest(reader));
   record.proposer = CASEMATE_TRY(read_digest(reader));
-  record.certificate = crypto::to_bytes(CASEMATE_TRY(reader.byte_string()));
+  const ByteView certificate = CASEMATE_TRY(reader.byte_string());
+  record.certificate = crypto::to_bytes(certificate);
   record.proposed_at = CASEMATE_TRY(reader.unsigned_number());
   record.expires = CASEMATE_TRY(reader.unsigned_number());
   const std::uint64_t count = CASEMATE_TRY(reader.array(kMaxDecisions));
-  for (std::uint64_t i = 0; i < count; ++i) record.decisions.push_back(CASEMATE_TRY(read_decision(reader)));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    policy::SignedDecision decision = CASEMATE_TRY(read_decision(reader));
+    record.decisions.push_back(std::move(decision));
+  }
   if (auto finished = reader.finish(); !finished) return finished.error();
   return record;
 }
