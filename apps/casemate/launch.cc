@@ -68,6 +68,7 @@ std::unique_ptr<runtime::LaunchState> describe(const RunProgram& request, const 
   if (request.patching == Patching::kOff) state->flags |= runtime::kLaunchNoPatching;
   state->ignored_runtime_signals = ignored_runtime_signals();
   state->diagnostics_fd = -1;
+  state->words_fd = -1;
   state->effective_group = getegid();
   copy_text(state->exec_path, program.path);
   copy_text(state->comm, program.path.substr(program.path.rfind('/') + 1));

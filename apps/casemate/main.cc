@@ -15,6 +15,7 @@
 #include "casemate/las/command.h"
 #include "casemate/launch.h"
 #include "casemate/program_search.h"
+#include "casemate/provision/attested_run.h"
 #include "casemate/run_options.h"
 #include "casemate/subcommands.h"
 #include "crypto/host_configuration.h"
@@ -56,7 +57,13 @@ Result<Program> choose_program(const RunProgram& request) {
   return find_program(request.words.front(), path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
 }
 
+int execute_attested(const RunProgram& request) {
+  if (Result<void> kernel = check_kernel(); !kernel.has_value()) return complain(kernel.error(), kExitOwnFailure);
+  return complain(run_attested(request), kExitOwnFailure);
+}
+
 int execute(const RunProgram& request) {
+  if (request.is_attested()) return execute_attested(request);
   Result<Program> program = choose_program(request);
   if (!program.has_value()) return complain(program.error(), exit_code_of(program.error()));
   if (Result<void> kernel = check_kernel(); !kernel.has_value()) return complain(kernel.error(), kExitOwnFailure);
@@ -74,8 +81,8 @@ using Words = std::vector<std::string>;
 
 struct SubcommandRow {
   const char* name;
-  Subcommand run;  // null for `run`, whose words and --version, --help stay with parse_command_line()
-  const char* summary;
+  Subcommand run;       // null for `run`, whose words and --version, --help stay with parse_command_line()
+  const char* summary;  // null for what only Casemate itself starts
 };
 
 constexpr SubcommandRow kSubcommands[] = {
@@ -89,11 +96,13 @@ constexpr SubcommandRow kSubcommands[] = {
     {"session", session_command, "check, compare, explain sessions (policies); store and approve them in a CAS"},
     {"cas", cas_command, "the configuration and attestation service: serve, claim, audit, back up"},
     {"identity", identity_command, "this client's key, by which a CAS knows it"},
+    {"cas-embedded", cas_embedded_command, nullptr},
 };
 
 int show_help() {
   std::string text = "Casemate: runs unmodified Linux programs confidentially\n\nUsage: casemate COMMAND ...\n\n";
   for (const SubcommandRow& row : kSubcommands) {
+    if (row.summary == nullptr) continue;
     text += "  " + std::string(row.name) + std::string(10 - std::string(row.name).size(), ' ') + row.summary + "\n";
   }
   text += "\n`casemate COMMAND --help` explains one; `casemate run --doctor` shows what this host offers; --version.\n";

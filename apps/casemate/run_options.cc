@@ -34,6 +34,12 @@ Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
                       this run's own, which is a simulation
   --nonce HEX         for --attest: what makes the evidence fresh, 1 to 64 bytes from whoever will verify it
   --evidence FILE     for --attest: where the evidence goes (`casemate quote verify`)
+  --policy FILE       attest the program to your own CAS and run it as the policy (session) FILE says; `casemate session
+                      init` writes one. --service NAME chooses among its services; PROGRAM and ARGUMENTS may be left
+                      out, they are @@0, @@1 ... of the policy's command
+  --cas ADDR          the same with the CAS at ADDR (IP:PORT or unix:PATH), for --session SESSION/SERVICE, with the
+                      attestation service at --las SOCKET; --cas-key HEX goes on only with that key of the CAS
+  --state DIR         where your own CAS, its keys and volumes are (default ~/.local/state/casemate)
   --doctor            show what this host offers and what follows; with --json for machines
   --help, --version
 
@@ -68,6 +74,14 @@ void describe_run(CLI::App& run, Parsed& parsed) {
   CLI::Option* nonce = run.add_option("--nonce", parsed.nonce)->needs(attest);
   CLI::Option* evidence = run.add_option("--evidence", parsed.evidence.file)->needs(attest);
   attest->needs(nonce)->needs(evidence);
+  CLI::Option* policy = run.add_option("--policy", parsed.run.policy);
+  run.add_option("--service", parsed.run.service)->needs(policy);
+  CLI::Option* cas = run.add_option("--cas", parsed.run.cas)->excludes(policy);
+  CLI::Option* session = run.add_option("--session", parsed.run.session)->needs(cas);
+  cas->needs(session);
+  run.add_option("--cas-key", parsed.run.cas_key)->needs(cas);
+  run.add_option("--las", parsed.run.las)->needs(cas);
+  run.add_option("--state", parsed.run.state);
   CLI::Option* doctor = run.add_flag("--doctor", parsed.doctor);
   run.add_flag("--json", parsed.json)->needs(doctor);
 }
@@ -111,8 +125,12 @@ RunRequest judge(Parsed parsed, const std::vector<std::string>& left_over) {
     if (!parsed.run.words.empty()) return mistake("--doctor takes no program");
     return ShowDoctor{parsed.json ? ReportForm::kJson : ReportForm::kTable};
   }
-  if (parsed.run.words.empty()) return mistake("no program given");
+  if (parsed.run.words.empty() && !parsed.run.is_attested()) return mistake("no program given");
   if (std::optional<PrintAndExit> wrong = set_evidence(parsed); wrong.has_value()) return *wrong;
+  const bool traces = !parsed.trace.empty() || !parsed.run.trace_file.empty();
+  if (parsed.run.is_attested() && (traces || !parsed.run.description.empty() || parsed.run.evidence.has_value())) {
+    return mistake("--policy and --cas leave no room for --fs, --attest and --trace: the policy decides");
+  }
   const bool traced = !parsed.trace.empty() || !parsed.run.trace_file.empty();
   if (parsed.trace == "summary") {
     parsed.run.trace = runtime::TraceMode::kSummary;

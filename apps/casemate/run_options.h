@@ -28,7 +28,11 @@ struct RunProgram {
   Patching patching = Patching::kOn;
   Noise noise = Noise::kNormal;
   std::optional<EvidenceRequest> evidence;
-  std::vector<std::string> words;  // the program and its arguments; never empty
+  // Attested runs: with the user's own CAS (policy), or another one (cas). Then `words` may be empty.
+  std::string policy, service, state;
+  std::string cas, cas_key, session, las;
+  bool is_attested() const { return !policy.empty() || !cas.empty(); }
+  std::vector<std::string> words;  // the program and its arguments; empty in attested runs only
 };
 
 struct ShowDoctor {

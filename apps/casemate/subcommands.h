@@ -17,6 +17,7 @@ int quote_command(const std::vector<std::string>& words);
 int measure_command(const std::vector<std::string>& words);
 int sign_command(const std::vector<std::string>& words);
 int log_command(const std::vector<std::string>& words);
+int cas_embedded_command(const std::vector<std::string>& words);
 int session_command(const std::vector<std::string>& words);
 int cas_command(const std::vector<std::string>& words);
 int identity_command(const std::vector<std::string>& words);

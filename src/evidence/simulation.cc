@@ -87,7 +87,8 @@ Result<ProcessStatement> parse_statement(ByteView bytes) {
   statement.issued_at = cursor.number<std::uint64_t>();
   if (!is_known(statement.purpose)) return malformed("unknown purpose");
   if (!is_known(statement.backend)) return malformed("unknown back end");
-  if ((statement.caller_checks & ~(kCallerInspected | kCallerSetGroup)) != 0) return malformed("unknown caller checks");
+  if ((statement.caller_checks & ~(kCallerInspected | kCallerSetGroup | kCallerHosted)) != 0)
+    return malformed("unknown caller checks");
   if (!crypto::is_all_zero(cursor.take(cursor.left()))) return malformed("reserved bytes are not zero");
   return statement;
 }

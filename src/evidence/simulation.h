@@ -32,6 +32,7 @@ enum class StatementPurpose : std::uint32_t {
 // How the LAS convinced itself of the caller (bits); docs/las.md, "The argument".
 inline constexpr std::uint32_t kCallerInspected = 1;  // process image looked at before and after the request
 inline constexpr std::uint32_t kCallerSetGroup = 2;   // and the kernel vouches for it by a set-group-id executable
+inline constexpr std::uint32_t kCallerHosted = 4;     // its executable says that it runs no programs; judged so
 
 inline constexpr std::size_t kProcessEvidenceMaximumSize = 48 * 1024;
 inline constexpr std::size_t kProcessStatementSize = 256;

@@ -3,28 +3,42 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "keeper/file_anchor.h"
+#include "volume/volume.h"
 
 namespace casemate::keeper {
 
 enum class RegionKind { kHost, kEncrypted, kAuthenticated, kEphemeral, kFile, kSkeleton };
 enum class RegionAccess { kReadWrite, kReadOnly };
-enum class Freshness { kLocal, kBounded };
+enum class Freshness {
+  kLocal,
+  kBounded,
+  kStrict,  // with `granted` only: fsync returns when the CAS has the position
+};
+
+// A volume whose key and newest position came from the CAS, instead of files.
+struct GrantedAccess {
+  volume::VolumeKey key;
+  std::shared_ptr<NotingAnchor> anchor;
+};
 
 struct RegionDescription {
   RegionKind kind = RegionKind::kHost;
   std::string path;  // absolute, normalised, without '/' at its end; "/" itself is "/"
   RegionAccess access = RegionAccess::kReadWrite;
-  std::string source;           // host, authenticated: directory of the host
-  std::string volume;           // encrypted: file of the host
-  std::string key_file;         // encrypted
-  std::string anchor;           // encrypted; empty: no freshness (said loudly)
-  std::string directory = "/";  // encrypted: what of the volume appears at `path`
+  std::string source;                            // host, authenticated: directory of the host
+  std::string volume;                            // encrypted: file of the host
+  std::string key_file;                          // encrypted
+  std::string anchor;                            // encrypted; empty: no freshness (said loudly)
+  std::shared_ptr<const GrantedAccess> granted;  // encrypted; instead of key_file and anchor
+  std::string directory = "/";                   // encrypted: what of the volume appears at `path`
   Freshness freshness = Freshness::kLocal;
   std::uint64_t bound_milliseconds = 1000;  // freshness bounded
   std::string manifest;                     // authenticated

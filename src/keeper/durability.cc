@@ -23,7 +23,11 @@ Result<void> Durability::sync(const Region& region) {
   if (!position) return position.error();
   if (region.volume->wants_checkpoint()) wake_.notify_one();
   const Region& owner = *region.owner;
-  if (owner.anchor != nullptr && owner.freshness == Freshness::kLocal) return owner.anchor->note(position.value());
+  if (owner.anchor == nullptr || owner.freshness == Freshness::kBounded) return {};
+  auto noted = owner.anchor->note(position.value());
+  if (!noted || owner.freshness == Freshness::kLocal) return noted;
+  auto durable = owner.anchor->make_durable();
+  if (!durable) return durable.error();
   return {};
 }
 

@@ -22,8 +22,16 @@
 
 namespace casemate::keeper {
 
+// An anchor that positions are noted in cheaply, and made durable in later. Threads: any.
+class NotingAnchor : public volume::Anchor {
+ public:
+  virtual Result<void> note(const volume::Position& position) = 0;
+  // The newest position that was noted or stored is durable when this returns. Returns it.
+  virtual Result<std::optional<volume::Position>> make_durable() = 0;
+};
+
 // Threads: any.
-class FileAnchor final : public volume::Anchor {
+class FileAnchor final : public NotingAnchor {
  public:
   // The file need not exist yet; its directory must. A missing one is made by the first store.
   static Result<std::unique_ptr<FileAnchor>> open(const std::string& path, const volume::VolumeKey& key);
@@ -37,9 +45,8 @@ class FileAnchor final : public volume::Anchor {
   Result<void> store(const volume::Position& position) override;
 
   // Survives this process, but the machine's loss of power only after make_durable(). Cheap: one write.
-  Result<void> note(const volume::Position& position);
-  // The newest position that was noted or stored is durable when this returns. Returns it.
-  Result<std::optional<volume::Position>> make_durable();
+  Result<void> note(const volume::Position& position) override;
+  Result<std::optional<volume::Position>> make_durable() override;
 
  private:
   FileAnchor(std::string path, crypto::SecretBytes<32> key) : path_(std::move(path)), key_(std::move(key)) {}

@@ -80,18 +80,16 @@ void report(UniqueFd pipe, const std::string& text) { (void)!write(pipe.get(), t
 
 }  // namespace
 
-int run_keeper(const std::string& description_path) {
-  protect_process();
-  ask_for_short_turns();
-  close_what_is_not_ours();
-  UniqueFd hello(kHelloDescriptor), pipe(kReportDescriptor);
+namespace {
+
+int serve(const Result<RunDescription>& description, Warnings warnings, UniqueFd hello, UniqueFd pipe) {
   const UniqueFd termination = take_signals();
-  auto description = load_description(description_path);
   if (!description) {
     report(std::move(pipe), description.error().message());
     return 1;
   }
-  auto keeper = Keeper::open(description.value(), warn);
+  auto keeper = Keeper::open(
+      description.value(), warnings == Warnings::kTold ? Keeper::Warn(warn) : [](const std::string&) {});
   if (!keeper) {
     report(std::move(pipe), keeper.error().message());
     return 1;
@@ -100,6 +98,25 @@ int run_keeper(const std::string& description_path) {
   report(std::move(pipe), kReadyReport);
   keeper.value()->serve(std::move(hello), termination.get());
   return keeper.value()->close() ? 0 : 1;
+}
+
+}  // namespace
+
+int run_keeper(const std::string& description_path) {
+  protect_process();
+  ask_for_short_turns();
+  close_what_is_not_ours();
+  return serve(load_description(description_path), Warnings::kTold, UniqueFd(kHelloDescriptor),
+               UniqueFd(kReportDescriptor));
+}
+
+int run_keeper_with(Result<RunDescription> description, Warnings warnings, UniqueFd hello, UniqueFd report_pipe) {
+  protect_process();
+  ask_for_short_turns();
+  const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  dup2(null.get(), STDIN_FILENO);
+  dup2(null.get(), STDOUT_FILENO);
+  return serve(description, warnings, std::move(hello), std::move(report_pipe));
 }
 
 }  // namespace casemate::keeper

@@ -7,6 +7,9 @@
 
 #include <string>
 
+#include "base/unique_fd.h"
+#include "keeper/description.h"
+
 namespace casemate::keeper {
 
 inline constexpr int kHelloDescriptor = 3;
@@ -15,5 +18,10 @@ inline constexpr const char* kReadyReport = "ready";
 
 // Runs the whole life of a keeper. Returns the exit code: 0, or 1 after a failure that was reported.
 int run_keeper(const std::string& description_path);
+
+// The same for a process that was forked for it and has `description` already (a service's configuration, or why there
+// is none): reports through `report`, serves `hello`. Descriptors that it needs besides 0 to 2 must be close-on-exec.
+enum class Warnings { kTold, kLeftOut };
+int run_keeper_with(Result<RunDescription> description, Warnings warnings, UniqueFd hello, UniqueFd report);
 
 }  // namespace casemate::keeper

@@ -24,7 +24,7 @@ struct Region {
   std::string source;  // host: directory of the host, without '/' at its end ("" for the root)
 
   std::unique_ptr<HostStore> store;
-  std::unique_ptr<FileAnchor> anchor;
+  std::shared_ptr<NotingAnchor> anchor;
   std::unique_ptr<volume::Volume> owned_volume;
   volume::Volume* volume = nullptr;               // null for host regions; several regions may share one
   volume::InodeNumber root = volume::kRootInode;  // what appears at `path`; for kFile no directory

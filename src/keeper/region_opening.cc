@@ -87,7 +87,9 @@ class RegionOpener {
   }
 
   Result<void> mount(Region& region, const RegionDescription& description, bool writes) {
-    const volume::VolumeKey key = CASEMATE_TRY(read_key_file(description.key_file));
+    const bool is_granted = description.granted != nullptr;
+    const volume::VolumeKey key =
+        is_granted ? description.granted->key.duplicate() : CASEMATE_TRY(read_key_file(description.key_file));
     HostStoreOptions store_options;
     store_options.access = writes ? StoreAccess::kReadWrite : StoreAccess::kReadOnly;
     region.store = CASEMATE_TRY(HostStore::open(description.volume, store_options));
@@ -96,7 +98,10 @@ class RegionOpener {
     options.notice = [warn = warn_, path = description.path](std::string_view text) {
       if (warn) warn(path + ": " + std::string(text));
     };
-    if (description.anchor.empty()) {
+    if (is_granted) {
+      region.anchor = description.granted->anchor;
+      options.anchor = region.anchor.get();
+    } else if (description.anchor.empty()) {
       warn_(description.path + ": no \"anchor\" in the run description: an old copy of the volume would be accepted");
     } else {
       region.anchor = CASEMATE_TRY(FileAnchor::open(description.anchor, key));

@@ -65,8 +65,14 @@ std::optional<MappedFile> shown_as(int fd) {
   return std::nullopt;
 }
 
-// Touched data pages and the stack may grow between the looks; nothing else may change.
-std::vector<Mapping> places_of(std::vector<Mapping> mappings) {
+// Touched data pages and the stack may grow between the looks; nothing else may change. A hosted executable may have
+// more memory without a file: what cannot change there is where image, stack and the kernel's pages are.
+std::vector<Mapping> places_of(std::vector<Mapping> mappings, bool is_hosted) {
+  if (is_hosted) {
+    std::erase_if(mappings, [](const Mapping& mapping) {
+      return mapping.inode == 0 && mapping.name != "[stack]" && mapping.name != "[vdso]";
+    });
+  }
   for (Mapping& mapping : mappings) {
     mapping.private_pages_kib = 0;
     if (mapping.name == "[stack]") mapping.start = 0;
@@ -136,6 +142,7 @@ LasRefusal Caller::hold_image() {
       expected_mappings(crypto::ByteView(head, static_cast<std::size_t>(head_size)));
   if (!expected.has_value()) return LasRefusal::kNotExecutable;
   expected_ = std::move(expected).value();
+  is_hosted_ = casemate::las::is_hosted(crypto::ByteView(head, static_cast<std::size_t>(head_size)));
   const std::optional<MappedFile> file = shown_as(executable_.get());
   if (!file.has_value()) return LasRefusal::kUninspectable;
   file_ = *file;
@@ -167,7 +174,7 @@ LasRefusal Caller::look_at_status() {
   if (status.tracer != 0) return LasRefusal::kTraced;
   if (status.threads != 1) return LasRefusal::kNotAlone;
   if (status.seccomp_filters > rules_.seccomp_filters) return LasRefusal::kFiltered;
-  return status.peak_kib == status.size_kib ? LasRefusal::kNone : LasRefusal::kProgramMapped;
+  return is_hosted_ || status.peak_kib == status.size_kib ? LasRefusal::kNone : LasRefusal::kProgramMapped;
 }
 
 // Behind the status, and of both the address space held from the beginning and the process's current one: when they
@@ -180,12 +187,13 @@ LasRefusal Caller::look_at_mappings() {
   const Result<std::vector<Mapping>> parsed_now = parse_maps(current.value());
   if (!parsed.has_value() || !parsed_now.has_value()) return LasRefusal::kUninspectable;
   if (parsed.value().empty()) return LasRefusal::kImageReplaced;
-  const LasRefusal refusal = judge_mappings(parsed.value(), expected_, file_);
+  const LasRefusal refusal = is_hosted_ ? judge_hosted_mappings(parsed.value(), expected_, file_)
+                                        : judge_mappings(parsed.value(), expected_, file_);
   if (refusal != LasRefusal::kNone) return refusal;
   if (!is_randomized(parsed.value())) return LasRefusal::kNotRandom;
-  const std::vector<Mapping> places = places_of(parsed.value());
+  const std::vector<Mapping> places = places_of(parsed.value(), is_hosted_);
   if (first_seen_.empty()) first_seen_ = places;
-  const bool same = places == first_seen_ && places_of(parsed_now.value()) == first_seen_;
+  const bool same = places == first_seen_ && places_of(parsed_now.value(), is_hosted_) == first_seen_;
   return same ? LasRefusal::kNone : LasRefusal::kImageReplaced;
 }
 

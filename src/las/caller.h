@@ -52,6 +52,8 @@ class Caller {
   // The file that it runs, open for reading.
   int executable() const { return executable_.get(); }
   bool has_group() const { return has_group_; }
+  // Its executable runs no programs, and was judged by the rule for such ones.
+  bool is_hosted() const { return is_hosted_; }
 
  private:
   protocol::LasRefusal hold_image();
@@ -64,6 +66,7 @@ class Caller {
   pid_t pid_ = 0;
   uid_t uid_ = 0;
   bool has_group_ = false;
+  bool is_hosted_ = false;
   std::uint64_t start_time_ = 0;
   UniqueFd process_, directory_, smaps_, executable_;
   MappedFile file_;

@@ -173,6 +173,7 @@ class Conversation {
     Issuer::Subject subject = {static_cast<evidence::StatementPurpose>(request.purpose), evidence::kCallerInspected,
                                measurement, std::as_bytes(std::span(request.nonce)).first(request.nonce_size)};
     if (caller_.has_group()) subject.caller_checks |= evidence::kCallerSetGroup;
+    if (caller_.is_hosted()) subject.caller_checks |= evidence::kCallerHosted;
     Result<crypto::Bytes> evidence = service_.backend.issuer->issue(subject);
     if (evidence.has_value() && evidence.value().size() > protocol::kLasPayloadCapacity) {
       return Error(ErrorCategory::kExhausted, "the hardware's quote is too long for an answer");

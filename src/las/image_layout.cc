@@ -64,7 +64,78 @@ bool fits(const Mapping& mapping, const ExpectedMapping& expected, std::uint64_t
   return mapping.offset == expected.offset && mapping.inode == file.inode && mapping.device == file.device;
 }
 
+bool has_note(crypto::ByteView notes) {
+  constexpr std::string_view kName("Casemate", 9);  // with its NUL
+  while (notes.size() >= sizeof(Elf64_Nhdr)) {
+    Elf64_Nhdr note;
+    std::memcpy(&note, notes.data(), sizeof(note));
+    const std::uint64_t name_size = (std::uint64_t{note.n_namesz} + 3) & ~std::uint64_t{3};
+    const std::uint64_t size = sizeof(note) + name_size + ((std::uint64_t{note.n_descsz} + 3) & ~std::uint64_t{3});
+    if (size > notes.size()) return false;
+    const std::string_view name = crypto::as_text(notes.subspan(sizeof(note), note.n_namesz));
+    if (name == kName && note.n_type == kHostedNote && note.n_descsz == 0) return true;
+    notes = notes.subspan(static_cast<std::size_t>(size));
+  }
+  return false;
+}
+
+bool is_part_of(const Mapping& mapping, const ExpectedMapping& expected, std::uint64_t bias, const MappedFile& file) {
+  const std::uint64_t start = bias + expected.start;
+  if (!expected.from_file || mapping.inode != file.inode || mapping.device != file.device) return false;
+  if (mapping.start < start || mapping.end > bias + expected.end) return false;
+  if (mapping.offset != expected.offset + (mapping.start - start)) return false;
+  const bool made_constant = expected.permissions == "rw-p" && mapping.permissions == "r--p";  // RELRO
+  return mapping.permissions == expected.permissions || made_constant;
+}
+
 }  // namespace
+
+bool is_hosted(crypto::ByteView head) {
+  Elf64_Ehdr header;
+  if (!expected_mappings(head).has_value()) return false;
+  std::memcpy(&header, head.data(), sizeof(header));
+  for (std::size_t i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr segment;
+    std::memcpy(&segment, head.data() + header.e_phoff + i * sizeof(segment), sizeof(segment));
+    if (segment.p_type != PT_NOTE || segment.p_offset > head.size()) continue;
+    if (segment.p_filesz > head.size() - segment.p_offset) continue;
+    const bool is_mapped = [&] {
+      for (std::size_t j = 0; j < header.e_phnum; ++j) {
+        Elf64_Phdr load;
+        std::memcpy(&load, head.data() + header.e_phoff + j * sizeof(load), sizeof(load));
+        if (load.p_type == PT_LOAD && load.p_offset <= segment.p_offset &&
+            segment.p_offset + segment.p_filesz <= load.p_offset + load.p_filesz) {
+          return true;
+        }
+      }
+      return false;
+    }();
+    const auto offset = static_cast<std::size_t>(segment.p_offset);
+    if (is_mapped && has_note(head.subspan(offset, static_cast<std::size_t>(segment.p_filesz)))) return true;
+  }
+  return false;
+}
+
+LasRefusal judge_hosted_mappings(const std::vector<Mapping>& found, const std::vector<ExpectedMapping>& expected,
+                                 const MappedFile& file) {
+  const auto first = std::ranges::find_if(found, [&](const Mapping& mapping) { return mapping.inode == file.inode; });
+  if (first == found.end()) return LasRefusal::kProgramMapped;
+  const std::uint64_t bias = first->start - expected.front().start;
+  std::size_t code_seen = 0;
+  for (const Mapping& mapping : found) {
+    if (is_the_kernels(mapping)) continue;
+    if (mapping.inode == 0 && mapping.permissions[2] != 'x' && mapping.permissions[3] == 'p') continue;
+    const auto part = std::ranges::find_if(
+        expected, [&](const ExpectedMapping& candidate) { return is_part_of(mapping, candidate, bias, file); });
+    if (part == expected.end()) return LasRefusal::kProgramMapped;
+    if (part->permissions[2] == 'x') code_seen += mapping.end - mapping.start;
+    if (part->permissions[1] != 'w' && mapping.private_pages_kib != 0) return LasRefusal::kCodeChanged;
+  }
+  std::size_t code = 0;
+  for (const ExpectedMapping& mapping : expected)
+    code += mapping.permissions[2] == 'x' ? mapping.end - mapping.start : 0;
+  return code == code_seen ? LasRefusal::kNone : LasRefusal::kProgramMapped;
+}
 
 Result<std::vector<ExpectedMapping>> expected_mappings(crypto::ByteView head) {
   Elf64_Ehdr header;

@@ -42,6 +42,17 @@ Result<std::vector<ExpectedMapping>> expected_mappings(crypto::ByteView head);
 protocol::LasRefusal judge_mappings(const std::vector<Mapping>& found, const std::vector<ExpectedMapping>& expected,
                                     const MappedFile& file);
 
+// Hosted executables (docs/las.md, "Hosted executables") say by a note in their image that no program ever runs in
+// their address space: ELF note "Casemate", type kHostedNote, without contents, inside of what is mapped and measured.
+// True when `head` has it.
+inline constexpr std::uint32_t kHostedNote = 1;
+bool is_hosted(crypto::ByteView head);
+
+// As judge_mappings() for hosted executables, which have a libc and so a heap: memory without a file may be there, as
+// long as it is not executable; of files the executable alone, and its code complete and unchanged.
+protocol::LasRefusal judge_hosted_mappings(const std::vector<Mapping>& found,
+                                           const std::vector<ExpectedMapping>& expected, const MappedFile& file);
+
 // Whether two looks at one layout tell images apart: the stack of an image without randomization ends at the end of the
 // address space.
 bool is_randomized(const std::vector<Mapping>& found);

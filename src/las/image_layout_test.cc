@@ -138,6 +138,70 @@ TEST(ImageLayout, RefusesAnExecutableStack) {
   EXPECT_EQ(judge(found), LasRefusal::kProgramMapped);
 }
 
+LasRefusal judge_hosted(const std::vector<Mapping>& found) {
+  return judge_hosted_mappings(found, expected_mappings(image(usual())).value(), kFile);
+}
+
+TEST(HostedImage, MayHaveMemoryWithoutAFileThatIsNotExecutable) {
+  std::vector<Mapping> found = fresh();
+  found.push_back(anonymous(0x500000, 0x521000, "rw-p", "[heap]"));
+  found.push_back(anonymous(0x600000, 0x621000, "---p", ""));
+  found[2].end = kBias + 0x4000;  // RELRO: the first part became constant
+  found[2].permissions = "r--p";
+  found[2].private_pages_kib = 4;
+  found.push_back(of_file(0x4000, 0x5000, "rw-p", 0x4000));
+  EXPECT_EQ(judge_hosted(found), LasRefusal::kNone);
+  EXPECT_EQ(judge_hosted(fresh()), LasRefusal::kNone);
+}
+
+TEST(HostedImage, MayHaveNoOtherCodeAndNoOtherFile) {
+  for (const Mapping& more :
+       {anonymous(0x400000, 0x401000, "r-xp", ""), anonymous(0x400000, 0x401000, "rwxp", "[heap]"),
+        of_file(0x100000, 0x101000, "r--p", 0), of_file(0x9000, 0xa000, "r-xp", 0x1000),
+        Mapping{0x400000, 0x401000, 0, 7, "rw-s", "00:01", "/memfd:x", 0},
+        Mapping{0x400000, 0x401000, 0, 0, "rw-s", "00:00", "", 0}}) {
+    std::vector<Mapping> found = fresh();
+    found.push_back(more);
+    EXPECT_EQ(judge_hosted(found), LasRefusal::kProgramMapped) << more.name;
+  }
+}
+
+TEST(HostedImage, MustHaveAllOfItsCodeUnchanged) {
+  std::vector<Mapping> found = fresh();
+  found[1].private_pages_kib = 4;
+  EXPECT_EQ(judge_hosted(found), LasRefusal::kCodeChanged);
+  found = fresh();
+  found[1].end -= 0x1000;
+  EXPECT_EQ(judge_hosted(found), LasRefusal::kProgramMapped);
+  found = fresh();
+  found.erase(found.begin() + 1);
+  EXPECT_EQ(judge_hosted(found), LasRefusal::kProgramMapped);
+  EXPECT_EQ(judge_hosted({}), LasRefusal::kProgramMapped);
+}
+
+// An image with `note` in a note segment at `offset`.
+crypto::Bytes image_with_note(std::uint32_t type, const char* name, std::uint64_t offset) {
+  std::vector<Elf64_Phdr> segments = usual();
+  Elf64_Phdr segment = load(PF_R, offset, offset, 24, 24);
+  segment.p_type = PT_NOTE;
+  segments.push_back(segment);
+  crypto::Bytes bytes = image(segments);
+  bytes.resize(0x1000);
+  const Elf64_Nhdr note = {9, 0, type};
+  std::memcpy(bytes.data() + offset, &note, sizeof(note));
+  std::memcpy(bytes.data() + offset + sizeof(note), name, 9);
+  return bytes;
+}
+
+TEST(HostedImage, SaysSoByANoteThatIsMeasured) {
+  EXPECT_TRUE(is_hosted(image_with_note(kHostedNote, "Casemate", 0x400)));
+  EXPECT_FALSE(is_hosted(image_with_note(kHostedNote + 1, "Casemate", 0x400)));
+  EXPECT_FALSE(is_hosted(image_with_note(kHostedNote, "casemate", 0x400)));
+  EXPECT_FALSE(is_hosted(image_with_note(kHostedNote, "Casemate", 0x7f0)));  // behind the mapped part of the segment
+  EXPECT_FALSE(is_hosted(image(usual())));
+  EXPECT_FALSE(is_hosted({}));
+}
+
 TEST(ImageLayout, NoticesAddressesThatAreNotRandom) {
   EXPECT_TRUE(is_randomized(fresh()));
   std::vector<Mapping> found = fresh();

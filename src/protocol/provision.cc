@@ -213,7 +213,7 @@ Bytes encode(const Challenge& message) {
   return out.take();
 }
 
-Bytes encode(const Request& message) {
+Bytes encode(const ProvisionRequest& message) {
   CborWriter out = begin(Type::kRequest, 7);
   out.byte_string(message.evidence);
   out.byte_string(message.runtime_key);
@@ -272,8 +272,8 @@ Result<Challenge> decode_challenge(ByteView message) {
   return decoded;
 }
 
-Result<Request> decode_request(ByteView message) {
-  Request decoded;
+Result<ProvisionRequest> decode_request(ByteView message) {
+  ProvisionRequest decoded;
   CborReader in = CASEMATE_TRY(open(message, Type::kRequest, 7));
   decoded.evidence = crypto::to_bytes(CASEMATE_TRY(in.byte_string()));
   auto taken =
@@ -330,7 +330,7 @@ Result<TagAnswer> decode_tag_answer(ByteView message) {
 }
 
 Bytes encode(const StartRequest& request) {
-  CborWriter out = begin(Type::kStart, 11);
+  CborWriter out = begin(Type::kStart, 12);
   put(out, request.cas);
   out.byte_string(request.cas_key_id);
   for (const std::string* text : {&request.las, &request.session, &request.service, &request.one_time_password}) {
@@ -340,13 +340,14 @@ Bytes encode(const StartRequest& request) {
   put(out, request.environment);
   put(out, request.volumes);
   put(out, request.manifests);
+  put(out, request.owner);
   put(out, request.is_quiet);
   return out.take();
 }
 
 Result<StartRequest> decode_start_request(ByteView bytes) {
   StartRequest decoded;
-  CborReader in = CASEMATE_TRY(open(bytes, Type::kStart, 11));
+  CborReader in = CASEMATE_TRY(open(bytes, Type::kStart, 12));
   if (auto taken = take_name(in, decoded.cas); !taken) return taken.error();
   decoded.cas_key_id = crypto::to_bytes(CASEMATE_TRY(in.byte_string()));
   auto taken =
@@ -354,7 +355,8 @@ Result<StartRequest> decode_start_request(ByteView bytes) {
              [&] { return take_name(in, decoded.service); }, [&] { return take_name(in, decoded.one_time_password); },
              [&] { return take(in, decoded.arguments); }, [&] { return take(in, decoded.environment); },
              [&] { return take_name(in, decoded.volumes); }, [&] { return take_name(in, decoded.manifests); },
-             [&] { return take(in, decoded.is_quiet); }, [&] { return in.finish(); });
+             [&] { return take_name(in, decoded.owner); }, [&] { return take(in, decoded.is_quiet); },
+             [&] { return in.finish(); });
   if (!taken) return taken.error();
   return decoded;
 }

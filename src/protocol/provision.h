@@ -47,7 +47,7 @@ struct Challenge {
   std::string newest_head;  // a note (docs/formats/log.md): what the attester may remember
 };
 
-struct Request {
+struct ProvisionRequest {
   Bytes evidence;
   crypto::AgreementPublicKey runtime_key{};  // the grant is sealed to it
   std::string session, service;
@@ -132,7 +132,7 @@ struct TagAnswer {
 };
 
 Bytes encode(const Challenge& message);
-Bytes encode(const Request& message);
+Bytes encode(const ProvisionRequest& message);
 Bytes encode(const Configuration& configuration);  // holds secrets: wipe it
 Bytes encode(const Grant& message);
 Bytes encode(const Refusal& message);
@@ -140,7 +140,7 @@ Bytes encode(const TagUpdate& message);
 Bytes encode(const TagAnswer& message);
 
 Result<Challenge> decode_challenge(ByteView message);
-Result<Request> decode_request(ByteView message);
+Result<ProvisionRequest> decode_request(ByteView message);
 Result<Configuration> decode_configuration(ByteView message);
 Result<TagUpdate> decode_tag_update(ByteView message);
 Result<TagAnswer> decode_tag_answer(ByteView message);

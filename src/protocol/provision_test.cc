@@ -7,8 +7,8 @@
 namespace casemate::protocol {
 namespace {
 
-Request sample_request() {
-  Request request;
+ProvisionRequest sample_request() {
+  ProvisionRequest request;
   request.evidence = Bytes(300, std::byte{5});
   request.runtime_key.fill(std::byte{9});
   request.session = "shop/web";
@@ -86,7 +86,7 @@ TEST(Provision, RefusesAnotherMessageThanExpected) {
 }
 
 TEST(Provision, RefusesNamesWithNul) {
-  Request request = sample_request();
+  ProvisionRequest request = sample_request();
   request.session = std::string("a\0b", 3);
   EXPECT_FALSE(decode_request(encode(request)).has_value());
 }

@@ -25,6 +25,7 @@ struct StartRequest {
   std::vector<Variable> environment;
   std::string volumes;    // directory of the volumes' files
   std::string manifests;  // directory of manifests, by their digests
+  std::string owner;      // socket of an embedded CAS, which explains refusals at once; empty: none
   bool is_quiet = false;
 };
 

@@ -1,6 +1,7 @@
 // `casemate session ...`: the table of its commands, and how their errors become words and exit codes.
 #include <cstdio>
 
+#include "casemate/provision/init_session.h"
 #include "casemate/session/session_options.h"
 #include "casemate/subcommands.h"
 
@@ -36,6 +37,7 @@ namespace casemate::cli {
 
 int session_command(const std::vector<std::string>& words) {
   using namespace session_tool;
+  if (!words.empty() && words.front() == "init") return init_session({words.begin() + 1, words.end()});
   const std::variant<Options, Ending> parsed = parse_options(words);
   if (const auto* ending = std::get_if<Ending>(&parsed)) {
     std::fputs(ending->text.c_str(), ending->exit_code == 0 ? stdout : stderr);

@@ -164,7 +164,7 @@ std::variant<Options, Ending> parse_options(const std::vector<std::string>& word
   Options options;
   CLI::App tool(
       "Sessions (policies): what may run, with which secrets, and who may change that.\n"
-      "The language: docs/formats/session.md",
+      "The language: docs/formats/session.md. `casemate session init -- PROGRAM` writes a first one.",
       "casemate session");
   tool.require_subcommand(1);
   for (const auto& add :

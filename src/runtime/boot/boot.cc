@@ -11,6 +11,7 @@
 #include "runtime/boot/attest.h"
 #include "runtime/boot/launch_state.h"
 #include "runtime/boot/program.h"
+#include "runtime/boot/words.h"
 #include "runtime/intercept/dispatch.h"
 #include "runtime/intercept/patch/patcher.h"
 #include "runtime/intercept/process.h"
@@ -79,12 +80,21 @@ void take_state(std::int32_t fd) {
   const long size = host_call(SYS_pread64, fd, reinterpret_cast<long>(&g_state), sizeof(g_state), 0);
   const bool valid = size == static_cast<long>(sizeof(g_state)) && g_state.magic == kLaunchMagic &&
                      g_state.version == kLaunchVersion && g_state.exec_path[sizeof(g_state.exec_path) - 1] == 0 &&
-                     g_state.comm[sizeof(g_state.comm) - 1] == 0;
+                     g_state.comm[sizeof(g_state.comm) - 1] == 0 &&
+                     g_state.first_directory[sizeof(g_state.first_directory) - 1] == 0;
   if (!valid) {
     fail("this is the runtime, not a command: start programs with `casemate run -- PROGRAM`", nullptr,
          kExitRuntimeFailure);
   }
   host_call(SYS_close, fd);
+}
+
+void note_stack(const InitialStack& stack) {
+  g_process.initial_stack = reinterpret_cast<std::uint64_t>(stack.argc);
+  g_process.auxv_begin = reinterpret_cast<std::uint64_t>(stack.auxv);
+  const Elf64_auxv_t* end = stack.auxv;
+  while (end->a_type != AT_NULL) ++end;
+  g_process.auxv_size = reinterpret_cast<std::uint64_t>(end + 1) - g_process.auxv_begin;
 }
 
 void fill_process(const InitialStack& stack) {
@@ -104,11 +114,7 @@ void fill_process(const InitialStack& stack) {
   __builtin_memcpy(g_process.exec_path, g_state.exec_path, sizeof(g_process.exec_path));
   __builtin_memcpy(g_process.comm, g_state.comm, sizeof(g_process.comm));
   g_process.has_fsgsbase = (auxiliary(stack, 26) & 2) != 0;  // AT_HWCAP2, HWCAP2_FSGSBASE
-  g_process.initial_stack = reinterpret_cast<std::uint64_t>(stack.argc);
-  g_process.auxv_begin = reinterpret_cast<std::uint64_t>(stack.auxv);
-  const Elf64_auxv_t* end = stack.auxv;
-  while (end->a_type != AT_NULL) ++end;
-  g_process.auxv_size = reinterpret_cast<std::uint64_t>(end + 1) - g_process.auxv_begin;
+  note_stack(stack);
 }
 
 Thread& first_thread(std::int32_t runtime_fd) {
@@ -154,6 +160,10 @@ constinit Start g_start = {};
 // On the runtime stack from here on: copies that fault, locks and signals work as in any call.
 void start_program(void*) {
   Thread& thread = *g_start.thread;
+  if (g_state.words_fd >= 0) {
+    g_start.stack = take_words(g_start.stack, g_state.words_fd);
+    note_stack(g_start.stack);
+  }
   tracing_boot(thread, (g_state.flags & kLaunchFirst) != 0 ? -1 : g_state.summary_fd);
   if (g_process.shield_active) {
     shield_boot(thread, g_state);

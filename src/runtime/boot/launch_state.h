@@ -11,7 +11,7 @@
 namespace casemate::runtime {
 
 inline constexpr std::uint64_t kLaunchMagic = 0x31656d6973616543;
-inline constexpr std::uint32_t kLaunchVersion = 4;
+inline constexpr std::uint32_t kLaunchVersion = 5;
 
 enum class TraceMode : std::uint32_t { kOff = 0, kCalls = 1, kSummary = 2 };
 
@@ -33,11 +33,12 @@ struct LaunchState {
   char exec_path[4096];                   // as given to execve: the program's AT_EXECFN
   char comm[16];
   std::int32_t shield_fd;  // hello socket of the file shield (protocol/shield.h), inherited by every image; -1: none
-  std::uint32_t shield_reserved;
+  std::int32_t words_fd;   // memory file with arguments and environment (private_words.h); -1: the kernel's are right
   // The process's directories in the shield's terms; filled at exec, all zero at the first start. A host directory as
   // working directory is the kernel's.
   protocol::Place root, working_directory;
   char root_path[protocol::kPathCapacity];  // of a kHostPath root, else empty
+  char first_directory[1024];               // at the first start of a run under a policy: where it begins; else empty
   AttestLaunch attest;                      // only at the first start; all zero at exec
   std::uint32_t effective_group;            // of the image that hands over: what a set-group-id runtime goes back to
 };
@@ -46,5 +47,9 @@ inline constexpr std::uint32_t kLaunchQuiet = 1;       // do not print one-time 
 inline constexpr std::uint32_t kLaunchNoPatching = 2;  // every call traps (diagnosis, benchmarks)
 inline constexpr std::uint32_t kLaunchFirst = 4;       // started by `casemate run`: errors are printed for the user
 inline constexpr std::uint32_t kLaunchSealed = 8;      // this run has evidence: nobody may trace it or dump its memory
+// Runs under a policy. Arguments and environment go from image to image in memory files, never through the kernel.
+inline constexpr std::uint32_t kLaunchPrivateWords = 16;
+// No program, interpreter or executable mapping from a file of the host.
+inline constexpr std::uint32_t kLaunchNoHostCode = 32;
 
 }  // namespace casemate::runtime

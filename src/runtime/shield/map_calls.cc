@@ -4,8 +4,10 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "runtime/boot/launch_state.h"
 #include "runtime/engine/process/host_call.h"
 #include "runtime/intercept/dispatch.h"
+#include "runtime/intercept/process.h"
 #include "runtime/shield/arena.h"
 #include "runtime/shield/calls.h"
 #include "runtime/shield/channel.h"
@@ -160,7 +162,10 @@ long prepare_mapping(Thread& thread, const Regs& regs, PreparedMapping& prepared
   prepared = {kNoSlot, regs.r9, false, false};
   if ((regs.r10 & MAP_ANONYMOUS) != 0) return 0;
   const DescriptorKind kind = kind_of(thread, static_cast<std::int32_t>(regs.r8));
-  if (!kind.shielded()) return 0;
+  if (!kind.shielded()) {
+    const bool is_host_code = (regs.rdx & PROT_EXEC) != 0 && (g_process.launch_flags & kLaunchNoHostCode) != 0;
+    return is_host_code ? kEacces : 0;
+  }
   const protocol::FileSlot& slot = slot_at(kind.slot);
   if (slot.kind != NodeKind::kRegular) return kEnodev;
   // Direct access to persistent memory, which no memory file has. Refused before the keeper prepares a writable

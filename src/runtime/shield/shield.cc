@@ -57,11 +57,13 @@ long open_program_file(int directory, const char* path, unsigned flags) {
   const bool keeps = (flags & AT_SYMLINK_NOFOLLOW) != 0;
   const Located located = locate_text(thread, *memory, 0, directory, keeps ? Links::kKeep : Links::kFollow);
   if (located.error != 0) return located.error;
-  if (located.way != Way::kKeeper) return open_executable_of_kernel(directory, path, flags);
+  const bool no_host_code = (g_process.launch_flags & kLaunchNoHostCode) != 0;
+  if (located.way != Way::kKeeper) return no_host_code ? kEacces : open_executable_of_kernel(directory, path, flags);
   memory->request.arguments[0] = kOpenForReading | (keeps ? O_NOFOLLOW : 0);
   const long result = exchange(thread, *memory);
   if (is_error(result)) return result;
   if (memory->reply.kind == ReplyKind::kHostPaths) {
+    if (no_host_code) return kEacces;
     return open_executable_of_kernel(AT_FDCWD, memory->host_path[0], flags & ~unsigned{AT_EMPTY_PATH});
   }
   return take_program(thread, *memory);
@@ -79,13 +81,15 @@ constexpr FileAccess kShieldedFiles = {&open_program_file, &check_program_file};
 
 // --- the start of a run ---
 
-// The kernel's working directory in the shield's view; "/" if that region does not exist.
-void enter_first_directory(Thread& thread) {
+// `wanted`, or the kernel's working directory, in the shield's view; "/" if that region does not exist.
+void enter_first_directory(Thread& thread, const char* wanted) {
   for (unsigned attempt = 0; attempt < 2; ++attempt) {
     RequestMemory* const memory = begin_request(thread, Operation::kChangeDirectory);
     if (memory == nullptr) return;
     char* const path = memory->path[0];
-    long size = host_call(SYS_getcwd, reinterpret_cast<long>(path), protocol::kPathCapacity) - 1;
+    auto size = static_cast<long>(length(wanted));
+    __builtin_memcpy(path, wanted, static_cast<std::size_t>(size) + 1);
+    if (size == 0) size = host_call(SYS_getcwd, reinterpret_cast<long>(path), protocol::kPathCapacity) - 1;
     if (attempt != 0 || size <= 0 || path[0] != '/') {
       path[0] = '/';
       size = 1;
@@ -163,7 +167,7 @@ void shield_boot(Thread& thread, const LaunchState& state) {
   }
   kinds_create(descriptors);
   g_file_access = &kShieldedFiles;
-  if (state.working_directory.kind == PlaceKind::kNone) enter_first_directory(thread);
+  if (state.working_directory.kind == PlaceKind::kNone) enter_first_directory(thread, state.first_directory);
 }
 
 void shield_find_program(Thread&, LaunchState& state, char** environment) {

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "runtime/boot/launch_state.h"
+#include "runtime/boot/words.h"
 #include "runtime/files/memory_file.h"
 #include "runtime/files/views.h"
 #include "runtime/intercept/dispatch.h"
@@ -193,6 +194,17 @@ long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint6
   if (is_error(program.get())) program.reset(host_call(SYS_fcntl, program_fd, F_DUPFD, 3));
   if (is_error(program.get())) return program.get();
   fill_state(thread, memory.state, program.get());
+  Descriptor words(-1);
+  std::uint64_t shown_argv[2] = {reinterpret_cast<std::uint64_t>(memory.state.comm), 0}, shown_envp[1] = {0};
+  if ((g_process.launch_flags & kLaunchPrivateWords) != 0) {
+    const Descriptor packed(pack_words(argv, envp));
+    if (is_error(packed.get())) return packed.get();
+    words.reset(host_call(SYS_fcntl, packed.get(), F_DUPFD, 3));
+    if (is_error(words.get())) return words.get();
+    argv = reinterpret_cast<std::uint64_t>(shown_argv);
+    envp = reinterpret_cast<std::uint64_t>(shown_envp);
+  }
+  memory.state.words_fd = static_cast<std::int32_t>(words.get());
   const Descriptor state(create_memory_file("casemate-launch", Inheritance::kCloseOnExec));
   if (is_error(state.get())) return state.get();
   const long written = host_call(SYS_write, state.get(), reinterpret_cast<long>(&memory.state), sizeof(LaunchState));

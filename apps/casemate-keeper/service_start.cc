@@ -1,0 +1,229 @@
+// What a hostile host can do here -> what we answer
+//  - set variables, leave descriptors open, name odd files -> an environment with anything in it is refused; all
+//    descriptors but 0 to 4 are closed; nothing else is read before the CAS has answered
+//  - look into this process -> before the evidence it holds no secret; from then on it is not dumpable
+#include "casemate-keeper/service_start.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "casemate-keeper/runtime_image.h"
+#include "crypto/secret.h"
+#include "keeper/process.h"
+#include "keeper/provision/attester.h"
+#include "keeper/provision/regions.h"
+#include "runtime/boot/launch_state.h"
+#include "runtime/boot/private_words.h"
+
+namespace casemate::keeper_app {
+namespace {
+
+using protocol::Configuration;
+using protocol::StartRequest;
+
+constexpr int kExitOwnFailure = 125;
+constexpr int kFirstDescriptor = 1000;  // of the runtime's neighbouring pair; below the usual limit of 1024
+
+Error own_failure(const std::string& what) { return Error::from_errno(what, errno); }
+
+Result<StartRequest> read_request() {
+  crypto::Bytes bytes(protocol::kStartRequestLimit);
+  const ssize_t size = pread(protocol::kStartDescriptor, bytes.data(), bytes.size(), 0);
+  if (size <= 0) {
+    return Error(ErrorCategory::kUsage, "casemate-keeper --provision is started by `casemate run`, never by hand");
+  }
+  bytes.resize(static_cast<std::size_t>(size));
+  return protocol::decode_start_request(bytes);
+}
+
+// What the embedded CAS of this user tells its owner about a refusal.
+void explain(const StartRequest& request, const std::string& message) {
+  const std::size_t at = message.find("(reference ");
+  if (request.owner.empty() || at == std::string::npos) return;
+  sockaddr_un name = {};
+  name.sun_family = AF_UNIX;
+  if (request.owner.size() >= sizeof(name.sun_path)) return;
+  std::memcpy(name.sun_path, request.owner.data(), request.owner.size());
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name)) != 0) return;
+  const std::string question = "why " + message.substr(at + 11, 16) + "\n";
+  if (write(socket.get(), question.data(), question.size()) < 0) return;
+  shutdown(socket.get(), SHUT_WR);
+  char answer[4096];
+  const ssize_t size = read(socket.get(), answer, sizeof(answer));
+  if (size > 0) std::fprintf(stderr, "casemate: %.*s\n", static_cast<int>(size), answer);
+}
+
+void append_word(crypto::Bytes& text, std::string_view word) {
+  crypto::append(text, crypto::as_byte_view(word));
+  text.push_back(std::byte{0});
+}
+
+// Only in memory files: /proc shows neither of them.
+Result<UniqueFd> words_file(const Configuration& configuration) {
+  crypto::Bytes text;
+  for (const std::string& word : configuration.arguments) append_word(text, word);
+  for (const protocol::Variable& variable : configuration.environment) {
+    append_word(text, variable.name + "=" + variable.value);
+  }
+  const runtime::PrivateWords header = {runtime::kWordsMagic,
+                                        static_cast<std::uint32_t>(configuration.arguments.size()),
+                                        static_cast<std::uint32_t>(configuration.environment.size()), text.size()};
+  UniqueFd file(memfd_create("casemate-words", MFD_CLOEXEC));
+  const bool written = file.is_open() && text.size() <= runtime::kWordsTextLimit &&
+                       write(file.get(), &header, sizeof(header)) == ssize_t{sizeof(header)} &&
+                       write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  crypto::wipe(text);
+  if (!written) return Error(ErrorCategory::kExhausted, "arguments and environment are too long (2 MiB)");
+  return file;
+}
+
+template <std::size_t kCapacity>
+Result<void> copy_text(char (&destination)[kCapacity], const std::string& source) {
+  if (source.size() >= kCapacity) return Error(ErrorCategory::kUsage, "a path of the session is too long");
+  std::memcpy(destination, source.c_str(), source.size() + 1);
+  return {};
+}
+
+struct Handed {
+  UniqueFd image, state, words, shield;
+};
+
+Result<std::unique_ptr<runtime::LaunchState>> describe(const Configuration& configuration, bool is_quiet) {
+  auto state = std::make_unique<runtime::LaunchState>();
+  state->magic = runtime::kLaunchMagic;
+  state->version = runtime::kLaunchVersion;
+  state->program_fd = state->trace_fd = state->diagnostics_fd = -1;
+  state->flags = runtime::kLaunchFirst | runtime::kLaunchPrivateWords;
+  if (!configuration.allows_tracing) state->flags |= runtime::kLaunchSealed;
+  if (is_quiet) state->flags |= runtime::kLaunchQuiet;
+  state->effective_group = getegid();
+  bool allows_host_code = false;
+  for (const auto& region : configuration.regions) allows_host_code |= region.insecure_host_code;
+  if (!allows_host_code) state->flags |= runtime::kLaunchNoHostCode;
+  const std::string& program = configuration.arguments.front();
+  if (auto copied = copy_text(state->exec_path, program); !copied) return copied.error();
+  if (auto copied = copy_text(state->first_directory, configuration.working_directory); !copied) return copied.error();
+  const std::string name = program.substr(program.rfind('/') + 1).substr(0, sizeof(state->comm) - 1);
+  std::memcpy(state->comm, name.c_str(), name.size() + 1);
+  return state;
+}
+
+// Image and state are neighbours; the others may lie anywhere.
+Result<void> become_runtime(Handed& handed, runtime::LaunchState& state) {
+  int first = kFirstDescriptor;
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < kFirstDescriptor + 8) {
+    first = static_cast<int>(limit.rlim_cur) - 8;
+  }
+  const int placed_words = fcntl(handed.words.get(), F_DUPFD, first + 2);
+  const int placed_shield = fcntl(handed.shield.get(), F_DUPFD, first + 2);
+  if (first < 8 || placed_words < 0 || placed_shield < 0 || dup3(handed.image.get(), first, 0) < 0 ||
+      dup3(handed.state.get(), first + 1, 0) < 0) {
+    return own_failure("no free descriptors for the runtime; raise `ulimit -n` to at least 64");
+  }
+  state.words_fd = placed_words;
+  state.shield_fd = placed_shield;
+  if (write(handed.state.get(), &state, sizeof(state)) != ssize_t{sizeof(state)}) {
+    return own_failure("cannot write the memory file for the runtime");
+  }
+  char name[] = "casemate-service";
+  char* const arguments[] = {name, nullptr};
+  char* const no_environment[] = {nullptr};
+  signal(SIGPIPE, SIG_DFL);
+  syscall(SYS_execveat, first, "", arguments, no_environment, AT_EMPTY_PATH);
+  return own_failure("cannot start casemate-runtime");
+}
+
+// The keeper proper: no child that the program might wait for, no terminal's signals. Its report ends the wait.
+Result<UniqueFd> fork_keeper(Configuration& configuration, const StartRequest& request,
+                             std::unique_ptr<crypto::TlsChannel> channel) {
+  int sockets[2], pipes[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) return own_failure("no socket");
+  UniqueFd members(sockets[0]), hello(sockets[1]);
+  if (pipe2(pipes, O_CLOEXEC) != 0) return own_failure("no pipe");
+  const UniqueFd report(pipes[0]);
+  UniqueFd report_end(pipes[1]);
+  auto reporter = std::make_shared<keeper::PositionReporter>(std::move(channel));
+  // The connection is the keeper's: this process must not say goodbye on it.
+  static std::shared_ptr<keeper::PositionReporter> kept;
+  kept = reporter;
+  const pid_t child = fork();
+  if (child < 0) return own_failure("cannot start the keeper");
+  if (child == 0) {
+    setsid();
+    if (const pid_t grandchild = fork(); grandchild != 0) _exit(grandchild < 0 ? 1 : 0);
+    members.reset();
+    const int code = keeper::run_keeper_with(keeper::describe_service(configuration, request, reporter),
+                                             request.is_quiet ? keeper::Warnings::kLeftOut : keeper::Warnings::kTold,
+                                             std::move(hello), std::move(report_end));
+    kept.reset();
+    reporter.reset();
+    _exit(code);
+  }
+  hello.reset();
+  report_end.reset();
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  std::string text;
+  char part[4096];
+  for (ssize_t got = 1; got > 0 || (got < 0 && errno == EINTR);) {
+    got = read(report.get(), part, sizeof(part));
+    if (got > 0) text.append(part, static_cast<std::size_t>(got));
+  }
+  if (text == keeper::kReadyReport) return members;
+  return Error(ErrorCategory::kUsage, text.empty() ? "the keeper ended without a word (killed?)" : text);
+}
+
+Result<void> run(const StartRequest& request) {
+  auto provisioned = keeper::provision(request);
+  if (!provisioned) return provisioned.error();
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  Configuration& configuration = provisioned.value().configuration;
+  if (configuration.arguments.empty()) return Error(ErrorCategory::kUsage, "the session names no program");
+  if (!configuration.allows_core_dumps) {
+    const rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+  }
+  Handed handed;
+  handed.image = CASEMATE_TRY(verified_runtime(protocol::kRuntimeImageDescriptor));
+  handed.words = CASEMATE_TRY(words_file(configuration));
+  handed.state.reset(memfd_create("casemate-launch", MFD_CLOEXEC));
+  const std::unique_ptr<runtime::LaunchState> state = CASEMATE_TRY(describe(configuration, request.is_quiet));
+  close(protocol::kStartDescriptor);
+  close(protocol::kRuntimeImageDescriptor);
+  handed.shield = CASEMATE_TRY(fork_keeper(configuration, request, std::move(provisioned.value().channel)));
+  return become_runtime(handed, *state);
+}
+
+}  // namespace
+
+int start_service() {
+  if (environ[0] != nullptr) {
+    std::fputs("casemate: casemate-keeper --provision starts with an empty environment only\n", stderr);
+    return kExitOwnFailure;
+  }
+  close_range(protocol::kRuntimeImageDescriptor + 1, ~0U, 0);
+  signal(SIGPIPE, SIG_IGN);
+  const Result<StartRequest> request = read_request();
+  const Result<void> ended = request ? run(request.value()) : Result<void>(request.error());
+  std::fprintf(stderr, "casemate: %s\n", ended.error().message().c_str());
+  if (request) explain(request.value(), ended.error().message());
+  return kExitOwnFailure;
+}
+
+}  // namespace casemate::keeper_app

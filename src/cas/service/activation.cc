@@ -1,0 +1,404 @@
+#include "cas/service/activation.h"
+
+#include <algorithm>
+
+#include "attest/appraisal.h"
+#include "attest/process_verifier.h"
+#include "cas/service/secrets.h"
+#include "cas/sessions/tables.h"
+#include "crypto/random.h"
+#include "evidence/simulation.h"
+
+namespace casemate::cas {
+namespace {
+
+constexpr std::size_t kKeptRefusals = 1024;
+constexpr int kTries = 5;
+constexpr std::size_t kHolderSize = 16;
+
+// Why an activation is refused, on its way to the owner.
+struct Reason {
+  std::string rule, expected, actual, advice;
+};
+
+// A value or a reason; used as Result is, CASEMATE_TRY included.
+template <typename T>
+class [[nodiscard]] Judged {
+ public:
+  Judged(T value) : value_(std::move(value)) {}
+  Judged(Reason reason) : reason_(std::move(reason)) {}
+  Judged(const Error& error) : reason_(Reason{error.message(), "", "", ""}) {}
+  bool has_value() const { return value_.has_value(); }
+  explicit operator bool() const { return has_value(); }
+  T&& value() && { return std::move(*value_); }
+  const T& value() const& { return *value_; }
+  const Reason& error() const { return *reason_; }
+
+ private:
+  std::optional<T> value_;
+  std::optional<Reason> reason_;
+};
+struct Fine {};
+
+const policy::Session& no_session() {
+  static const policy::Session none;
+  return none;
+}
+
+std::string measurement_of(const attest::VerificationResult& result, std::string_view name) {
+  for (const attest::Measurement& measurement : result.measurements) {
+    if (measurement.name != name) continue;
+    if (const auto* number = std::get_if<std::uint64_t>(&measurement.value)) return std::to_string(*number);
+    return std::get<std::string>(measurement.value);
+  }
+  return "";
+}
+
+std::string list_of(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text.empty() ? "none" : text;
+}
+
+// --- what the session demands of the evidence
+
+Judged<Fine> check_platform(const attest::VerificationResult& result, const policy::Session& session,
+                            const policy::Service& service) {
+  const policy::Security* const security = session.security_rules();
+  if (security == nullptr) return Reason{"`security` is imported and could not be found", "", "", ""};
+  if (result.platform != attest::Platform::kSimulation) {
+    return Reason{"evidence of hardware", "simulation, or hardware whose collateral this CAS has",
+                  result.platform ? attest::to_text(*result.platform) : "unknown",
+                  "this version of the CAS has no collateral for process evidence of hardware"};
+  }
+  if (!security->tolerates("simulation")) {
+    return Reason{"`security`: simulation is not tolerated", "hardware", "simulation",
+                  "security: {attestation: {tolerate: [simulation]}} accepts it, with `platforms` in the service"};
+  }
+  attest::AppraisalPolicy wanted;
+  wanted.platforms = {attest::Platform::kSimulation};
+  wanted.simulation_keys.insert(service.platforms.begin(), service.platforms.end());
+  const attest::Appraisal appraisal = attest::appraise(result, wanted);
+  if (const attest::Check* const failed = appraisal.checks.first_failure(); failed != nullptr) {
+    return Reason{"evidence: " + failed->name, failed->expected, failed->actual,
+                  "`platforms` of service '" + service.name + "' lists the LAS keys that may vouch"};
+  }
+  return Fine{};
+}
+
+bool fits(const policy::AttestationAlternative& alternative, const std::string& measurement) {
+  return !alternative.signer &&
+         std::ranges::find(alternative.measurements, measurement) != alternative.measurements.end();
+}
+
+Judged<Fine> check_measurement(const attest::VerificationResult& result, const policy::Service& service) {
+  const std::string measurement = measurement_of(result, "measurement");
+  std::vector<std::string> accepted;
+  for (const policy::AttestationAlternative& alternative : service.attestation) {
+    if (fits(alternative, measurement)) return Fine{};
+    accepted.insert(accepted.end(), alternative.measurements.begin(), alternative.measurements.end());
+  }
+  return Reason{"`attestation` of service '" + service.name + "'", list_of(accepted), measurement,
+                "attestation: [{mrenclave: [" + measurement + "]}] accepts it"};
+}
+
+Judged<Fine> check_purpose(const attest::VerificationResult& result) {
+  const std::string purpose = measurement_of(result, "purpose");
+  const auto wanted = evidence::name_of(evidence::StatementPurpose::kProvision);
+  if (purpose != wanted) return Reason{"evidence: purpose", wanted, purpose, ""};
+  const auto checks = std::strtoull(measurement_of(result, "caller_checks").c_str(), nullptr, 10);
+  constexpr auto kNeeded = evidence::kCallerInspected | evidence::kCallerHosted;
+  if ((checks & kNeeded) != kNeeded) {
+    return Reason{"evidence: given to an executable that runs no programs itself", std::to_string(kNeeded),
+                  std::to_string(checks), "evidence of a runtime does not say where the TLS channel ends"};
+  }
+  return Fine{};
+}
+
+// What this version does not enforce must not be believed to be enforced.
+Judged<Fine> check_enforceable(const policy::Session& session, const policy::Service& service) {
+  const policy::Security* const security = session.security_rules();
+  const policy::Image* const image = session.find_image(service.image);
+  const std::pair<bool, const char*> missing[] = {
+      {security != nullptr && security->one_time_password.has_value(), "one_time_password_shared_secret"},
+      {security != nullptr && security->service_access_token.has_value(), "service_access_token"},
+      {security != nullptr && security->singleton, "singleton_enclaves"},
+      {service.network.mode == policy::ShieldMode::kProtected, "network: mode: protected"},
+      {service.file_protection.is_given(), "fspf_path"}};
+  for (const auto& [is_asked, key] : missing) {
+    if (is_asked) return Reason{std::string("`") + key + "` is not enforced by this version", "", "", "leave it out"};
+  }
+  if (image == nullptr) {
+    return Reason{"service '" + service.name + "' has no image: none of its files would be verified", "image_name",
+                  "none", "`casemate session init -- PROGRAM` writes one"};
+  }
+  return Fine{};
+}
+
+// --- the configuration
+
+std::string text_of(const policy::SharedSecretText& text) { return std::string(text->expose()); }
+
+Judged<Fine> fill_words(protocol::Configuration& to, const policy::Session& session, const policy::Service& service,
+                        const ServiceSecrets& secrets, const protocol::ProvisionRequest& request) {
+  for (const std::string& word : service.command) {
+    to.arguments.push_back(
+        text_of(CASEMATE_TRY(policy::substitute_word(word, session, secrets, request.host_arguments))));
+  }
+  for (const policy::EnvironmentVariable& variable : service.environment) {
+    if (!variable.pass_through) {
+      to.environment.push_back({variable.name, ""});
+      to.environment.back().value =
+          text_of(CASEMATE_TRY(policy::substitute_variable(variable.value, session, secrets)));
+      continue;
+    }
+    const auto given = std::ranges::find(request.environment, variable.name, &protocol::Variable::name);
+    if (given != request.environment.end()) to.environment.push_back(*given);
+  }
+  for (const protocol::Variable& variable : to.environment) {
+    if (variable.value.find('\0') != std::string::npos)
+      return Reason{"a variable of the host contains NUL", "", "", ""};
+  }
+  to.working_directory = service.pwd.empty() ? "/" : service.pwd;
+  to.allows_tracing = std::ranges::find(service.allow, "tracing") != service.allow.end();
+  to.allows_core_dumps = std::ranges::find(service.allow, "core-dumps") != service.allow.end();
+  return Fine{};
+}
+
+Judged<Fine> fill_files(protocol::Configuration& to, const policy::Session& session, const policy::Image& image,
+                        const ServiceSecrets& secrets) {
+  for (const policy::InjectedFile& file : image.injected) {
+    const auto content = CASEMATE_TRY(policy::substitute(file.content, session, secrets));
+    to.files.push_back({file.path, file.mode, text_of(content)});
+  }
+  for (const policy::Region& region : image.regions) {
+    to.regions.push_back({region.path, protocol::RegionProtection::kHost, region.manifest, region.insecure_host_code});
+    if (region.kind == policy::RegionKind::kEphemeral)
+      to.regions.back().protection = protocol::RegionProtection::kEphemeral;
+    if (region.kind == policy::RegionKind::kAuthenticated) {
+      to.regions.back().protection = protocol::RegionProtection::kAuthenticated;
+    }
+  }
+  for (const policy::FileDigest& digest : image.files) to.digests.push_back({digest.path, digest.sha256});
+  return Fine{};
+}
+
+protocol::VolumeFreshness freshness_of(const policy::Volume& volume) {
+  switch (volume.freshness.value_or(policy::FreshnessMode::kStrict)) {
+    case policy::FreshnessMode::kBounded:
+      return protocol::VolumeFreshness::kBounded;
+    case policy::FreshnessMode::kLocal:
+      return protocol::VolumeFreshness::kLocal;
+    default:
+      return protocol::VolumeFreshness::kStrict;
+  }
+}
+
+Judged<Fine> fill_volumes(protocol::Configuration& to, Change& change, const Snapshot& snapshot,
+                          const policy::Session& session, const policy::Image& image, ByteView holder) {
+  for (const policy::Mount& mount : image.mounts) {
+    const policy::Volume* const volume = session.find_volume(mount.volume);
+    if (volume == nullptr || volume->import) {
+      return Reason{"volume '" + mount.volume + "': imports are not supported by this version", "", "", ""};
+    }
+    const std::string key = session_row_key(session.name, volume->name);
+    auto row = CASEMATE_TRY(snapshot.find(number_of(Table::kVolumes), key));
+    VolumeRecord record;
+    if (row) {
+      record = CASEMATE_TRY(decode_volume_record(row->value.expose()));
+    } else {
+      record.key = SecretValue(Bytes(32));
+      if (auto filled = crypto::random_bytes(record.key.expose_for_writing()); !filled) return filled.error();
+    }
+    protocol::GrantedVolume granted;
+    granted.name = volume->name;
+    granted.path = mount.path;
+    std::ranges::copy(record.key.expose(), granted.key.begin());
+    granted.is_new = !record.has_position;
+    granted.tag = record.position;
+    granted.freshness = freshness_of(*volume);
+    granted.bound_milliseconds = volume->freshness_bound.value_or(1000);
+    to.volumes.push_back(granted);
+    crypto::wipe(granted.key);
+    record.holder = crypto::to_bytes(holder);
+    change.rows.push_back(
+        {number_of(Table::kVolumes), key, session.name, encode_record(record), row ? row->version : kAbsent});
+  }
+  return Fine{};
+}
+
+// --- the log
+
+void log_activation(Change& change, const protocol::ProvisionRequest& request, const attest::VerificationResult& result,
+                    const StoredSession& stored, const ServiceSecrets& secrets,
+                    const protocol::Configuration& configuration) {
+  Verdict verdict;
+  verdict.session = request.session;
+  verdict.service = request.service;
+  verdict.outcome = "accepted";
+  verdict.evidence = attest::to_text(*result.platform);
+  verdict.evidence_digest = crypto::sha256(request.evidence);
+  if (auto measurement = crypto::from_hex(measurement_of(result, "measurement")); measurement) {
+    verdict.measurement = std::move(measurement).value();
+  }
+  verdict.platform = crypto::sha256(crypto::as_byte_view(result.platform_id));
+  verdict.tcb_status = result.tcb_status ? attest::to_text(*result.tcb_status) : "none";
+  verdict.advisories = result.advisories;
+  verdict.session_digest = stored.record.hash;
+  verdict.runtime_key = crypto::sha256(request.runtime_key);
+  Release release;
+  release.session = request.session;
+  release.service = request.service;
+  release.session_digest = stored.record.hash;
+  release.secrets = secrets.names();
+  for (const protocol::GrantedVolume& volume : configuration.volumes) release.volumes.push_back(volume.name);
+  release.recipient = verdict.runtime_key;
+  change.log(std::move(verdict));
+  change.entries.push_back([release](std::uint64_t index) -> EntryBody {
+    Release numbered = release;
+    numbered.verdict = index - 1;
+    return numbered;
+  });
+}
+
+// One activation, from the request to the change that it makes.
+class Attempt {
+ public:
+  Attempt(Store& store, const SessionRegistry& sessions, const protocol::ProvisionRequest& request, std::uint64_t now)
+      : sessions_(sessions), request_(request), now_(now), snapshot_(store.snapshot()) {}
+
+  Judged<Activation> run(const crypto::Sha512Digest& bound) {
+    static_cast<void>(CASEMATE_TRY(find()));
+    static_cast<void>(CASEMATE_TRY(appraise(bound)));
+    static_cast<void>(CASEMATE_TRY(check_enforceable(session(), *service_)));
+    ServiceSecrets secrets = CASEMATE_TRY(ServiceSecrets::gather(snapshot_, sessions_, *stored_, *service_, now_));
+    Activation activation;
+    activation.holder.resize(kHolderSize);
+    if (auto filled = crypto::random_bytes(activation.holder); !filled) return filled.error();
+    const policy::Image& image = *session().find_image(service_->image);
+    protocol::Configuration& to = activation.configuration;
+    static_cast<void>(CASEMATE_TRY(fill_words(to, session(), *service_, secrets, request_)));
+    static_cast<void>(CASEMATE_TRY(fill_files(to, session(), image, secrets)));
+    static_cast<void>(CASEMATE_TRY(fill_volumes(to, change_, snapshot_, session(), image, activation.holder)));
+    change_.checks.push_back({number_of(Table::kSessions), request_.session, stored_->row_version});
+    secrets.add_to(change_);
+    log_activation(change_, request_, result_, *stored_, secrets, to);
+    return activation;
+  }
+
+  Change& change() { return change_; }
+
+ private:
+  const policy::Session& session() const { return stored_ ? stored_->session : no_session(); }
+
+  Judged<Fine> find() {
+    stored_ = CASEMATE_TRY(sessions_.find(request_.session));
+    if (!stored_) return Reason{"no such session", "", request_.session, "`casemate session create` makes one"};
+    service_ = session().find_service(request_.service);
+    if (service_ == nullptr) return Reason{"the session has no such service", "", request_.service, ""};
+    return Fine{};
+  }
+
+  Judged<Fine> appraise(const crypto::Sha512Digest& bound) {
+    const Bytes nonce = crypto::to_bytes(bound);
+    result_ = attest::verify_process_evidence(request_.evidence, &nonce, {}, attest::vendor_anchors(),
+                                              static_cast<attest::Moment>(now_ / 1000));
+    if (result_.conclusion == attest::Conclusion::kParseError) {
+      return Reason{"evidence: cannot be read", "", result_.parse_error, ""};
+    }
+    static_cast<void>(CASEMATE_TRY(check_platform(result_, session(), *service_)));
+    static_cast<void>(CASEMATE_TRY(check_purpose(result_)));
+    return check_measurement(result_, *service_);
+  }
+
+  const SessionRegistry& sessions_;
+  const protocol::ProvisionRequest& request_;
+  std::uint64_t now_;
+  Snapshot snapshot_;
+  StoredSessionPointer stored_;
+  const policy::Service* service_ = nullptr;
+  attest::VerificationResult result_;
+  Change change_;
+};
+
+std::string new_reference() {
+  std::array<std::byte, 8> bytes{};
+  if (!crypto::random_bytes(bytes)) return std::string(16, '0');
+  return crypto::to_hex(bytes);
+}
+
+// Names come from the attester: printed without what terminals obey.
+std::string printable(std::string_view text) {
+  std::string out;
+  for (const char letter : text.substr(0, 512)) out += letter >= 0x20 && letter < 0x7f ? letter : '?';
+  return out;
+}
+
+}  // namespace
+
+std::string describe(const ActivationRefusal& refusal) {
+  std::string text = "refused " + refusal.reference + ": " + printable(refusal.session) + "/" +
+                     printable(refusal.service) + ": " + printable(refusal.rule);
+  if (!refusal.expected.empty()) text += "; expected " + printable(refusal.expected);
+  if (!refusal.actual.empty()) text += "; found " + printable(refusal.actual);
+  if (!refusal.advice.empty()) text += "; " + printable(refusal.advice);
+  return text;
+}
+
+Result<Activation> Activator::activate(const protocol::ProvisionRequest& request, const crypto::Sha512Digest& bound) {
+  Reason reason;
+  for (int tries = 0; tries < kTries; ++tries) {
+    Attempt attempt(store_, sessions_, request, clock_());
+    Judged<Activation> judged = attempt.run(bound);
+    if (!judged) {
+      reason = judged.error();
+      break;
+    }
+    Activation activation = std::move(judged).value();
+    const Result<Committed> committed = store_.commit(std::move(attempt.change()));
+    if (committed) {
+      const Receipt receipt = CASEMATE_TRY(committed.value().receipt(committed.value().entry_count() - 1));
+      activation.receipt = to_text(receipt);
+      return activation;
+    }
+    reason = {"the CAS could not write it down", "", committed.error().message(), ""};
+    if (committed.error().system_code() != kConflictCode) break;
+  }
+  ActivationRefusal refusal = {new_reference(), request.session, request.service, reason.rule,
+                               reason.expected, reason.actual,   reason.advice,   clock_()};
+  refused_(refusal);
+  const std::lock_guard lock(mutex_);
+  refusals_.push_back(refusal);
+  if (refusals_.size() > kKeptRefusals) refusals_.pop_front();
+  return Error(ErrorCategory::kUsage, refusal.reference);
+}
+
+Result<bool> Activator::note_position(const std::string& session, const protocol::TagUpdate& update, ByteView holder) {
+  const std::string key = session_row_key(session, update.volume);
+  for (int tries = 0; tries < kTries; ++tries) {
+    auto row = CASEMATE_TRY(store_.snapshot().find(number_of(Table::kVolumes), key));
+    if (!row) return false;
+    VolumeRecord record = CASEMATE_TRY(decode_volume_record(row->value.expose()));
+    if (!crypto::equal(record.holder, holder)) return false;
+    const auto order = [](const protocol::VolumeTag& tag) { return std::pair(tag.epoch, tag.sequence); };
+    if (record.has_position && order(update.tag) < order(record.position)) return false;
+    if (record.has_position && update.tag == record.position) return true;
+    record.has_position = true;
+    record.position = update.tag;
+    Change change;
+    change.rows.push_back({number_of(Table::kVolumes), key, session, encode_record(record), row->version});
+    const Result<Committed> committed = store_.commit(std::move(change));
+    if (committed) return true;
+    if (committed.error().system_code() != kConflictCode) return committed.error();
+  }
+  return false;
+}
+
+std::optional<ActivationRefusal> Activator::why(const std::string& reference) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(refusals_, reference, &ActivationRefusal::reference);
+  if (found == refusals_.end()) return std::nullopt;
+  return *found;
+}
+
+}  // namespace casemate::cas

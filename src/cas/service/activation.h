@@ -1,0 +1,76 @@
+// Activations: a service shows evidence, the CAS appraises it, writes verdict and release into the log, and only then
+// answers with the configuration. Verification, substitution and key generation run outside of all locks, on the
+// caller's thread; the session is checked again in the commit.
+//
+// What a hostile host or peer can do here -> what we answer
+//   show evidence of another channel, time, service -> the bound value differs: refused
+//   show a runtime's evidence, a program's, a debugger's -> purpose, caller checks, measurement: refused
+//   ask for a service that is not its own           -> the measurement may fit; the configuration it gets is that
+//                                                      service's, with its own program: selecting is no power
+//   edit the stored session                         -> the row does not open (store.h)
+//   be refused a thousand times                     -> one line each for the owner, bounded; nothing is written
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "attest/trust_anchors.h"
+#include "cas/service/records.h"
+#include "cas/sessions/registry.h"
+#include "protocol/provision.h"
+
+namespace casemate::cas {
+
+// For the owner, never for the attester.
+struct ActivationRefusal {
+  std::string reference;  // 16 hex digits: what the attester was told
+  std::string session, service;
+  std::string rule;              // what was not satisfied
+  std::string expected, actual;  // may be empty
+  std::string advice;
+  std::uint64_t time = 0;  // milliseconds since 1970
+};
+// One line.
+std::string describe(const ActivationRefusal& refusal);
+
+struct Activation {
+  protocol::Configuration configuration;
+  std::string receipt;  // of the release
+  Bytes holder;         // names this activation in tag reports
+};
+
+// Threads: any number at once.
+class Activator {
+ public:
+  using Clock = std::function<std::uint64_t()>;
+  using Refused = std::function<void(const ActivationRefusal&)>;
+
+  // Both must outlive it. `refused` is called for every refusal, from any thread.
+  Activator(Store& store, const SessionRegistry& sessions, Refused refused, Clock clock = system_time)
+      : store_(store), sessions_(sessions), refused_(std::move(refused)), clock_(std::move(clock)) {}
+
+  // Blocks until verdict and release are durable. `bound`: what the evidence must carry. Errors are refusals: the
+  // message is the reference.
+  Result<Activation> activate(const protocol::ProvisionRequest& request, const crypto::Sha512Digest& bound);
+
+  // A volume's newest position, by the activation that holds it. Durable when it returns. False: another activation
+  // holds the volume now, or the position is older than the known one. Errors: kSystem.
+  Result<bool> note_position(const std::string& session, const protocol::TagUpdate& update, ByteView holder);
+
+  // Of the last refusals; nullopt: too old, or never.
+  std::optional<ActivationRefusal> why(const std::string& reference) const;
+
+ private:
+  Store& store_;
+  const SessionRegistry& sessions_;
+  Refused refused_;
+  Clock clock_;
+  mutable std::mutex mutex_;
+  std::deque<ActivationRefusal> refusals_;
+};
+
+}  // namespace casemate::cas

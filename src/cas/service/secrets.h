@@ -1,0 +1,45 @@
+// The secrets that one service uses: found in the store, generated when they are needed first, given by the session's
+// text, or imported from sessions that export them.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cas/service/records.h"
+#include "cas/sessions/registry.h"
+#include "policy/substitute.h"
+
+namespace casemate::cas {
+
+// Threads: one at a time. Ownership: what find() gives lives as long as this.
+class ServiceSecrets final : public policy::SecretSource {
+ public:
+  // Makes everything that `service` and its image refer to, directly and through other secrets. Errors: kUsage with a
+  // sentence for the owner.
+  static Result<ServiceSecrets> gather(const Snapshot& snapshot, const SessionRegistry& sessions,
+                                       const StoredSession& stored, const policy::Service& service, std::uint64_t now);
+
+  const policy::SecretMaterial* find(std::string_view name) const override;
+
+  // Rows of newly generated ones, and checks on the exporters' sessions: part of the release's change.
+  void add_to(Change& change) const;
+  // "name@version", sorted: for the log.
+  std::vector<std::string> names() const;
+
+ private:
+  struct Item {
+    policy::SecretMaterial material;
+    std::uint64_t version = 1;
+  };
+  struct NewRow {
+    std::string session, name;
+    SecretValue value;
+  };
+  class Gatherer;
+  std::map<std::string, Item, std::less<>> items_;
+  std::vector<NewRow> new_rows_;
+  std::vector<RowCheck> checks_;
+};
+
+}  // namespace casemate::cas
