@@ -13,6 +13,7 @@ function(casemate_unit_test name)
     return()
   endif()
   add_executable(${name} ${ARG_SOURCES})
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_compile_definitions(${name} PRIVATE ${ARG_DEFINE})
   target_link_libraries(${name} PRIVATE casemate_hosted_test GTest::gtest GTest::gtest_main Threads::Threads
                                         ${ARG_LINK})

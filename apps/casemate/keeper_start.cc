@@ -16,10 +16,6 @@
 namespace casemate::cli {
 namespace {
 
-Error own_failure(const std::string& what, int code) {
-  return Error(ErrorCategory::kExhausted, what + ": " + std::strerror(code), code);
-}
-
 // Above the places the keeper expects its descriptors at, so that moving one does not overwrite the other.
 Result<UniqueFd> lift(UniqueFd fd) {
   UniqueFd lifted(fcntl(fd.get(), F_DUPFD_CLOEXEC, keeper::kReportDescriptor + 1));

@@ -14,20 +14,16 @@
 #include <cstring>
 #include <memory>
 
+#include "casemate/doctor/dispatch_probe.h"
 #include "casemate/doctor/host.h"
 #include "casemate/las/evidence_request.h"
 
 namespace casemate::cli {
 namespace {
 
-constexpr int kSyscallUserDispatch = 59;  // PR_SET_SYSCALL_USER_DISPATCH: newer than Debian 12's sys/prctl.h
-constexpr unsigned kNoexecSeal = 8;       // MFD_NOEXEC_SEAL, Linux 6.3
+constexpr unsigned kNoexecSeal = 8;  // MFD_NOEXEC_SEAL, Linux 6.3
 constexpr int kPreferredEnd = 1024;
 constexpr int kWindow = 16;
-
-Error own_failure(const std::string& what, int code) {
-  return Error(ErrorCategory::kExhausted, what + ": " + std::strerror(code), code);
-}
 
 std::string own_directory() {
   char path[4096];
@@ -156,6 +152,10 @@ Error exec_failure(int code) {
 }
 
 }  // namespace
+
+Error own_failure(const std::string& what, int code) {
+  return Error(ErrorCategory::kExhausted, what + ": " + std::strerror(code), code);
+}
 
 int choose_descriptors(std::uint64_t soft_limit, const std::function<bool(int)>& is_free) {
   const int end = static_cast<int>(std::min<std::uint64_t>(soft_limit, 1 << 20));

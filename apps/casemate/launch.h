@@ -20,6 +20,9 @@ inline constexpr int kHandedDescriptors = 4;
 // 1024 allow, below that otherwise; -1 when there are none.
 int choose_descriptors(std::uint64_t soft_limit, const std::function<bool(int)>& is_free);
 
+// What the machine refused us, with its errno: `what: text of errno`.
+Error own_failure(const std::string& what, int code);
+
 // Finds an executable of Casemate beside this one or in ../libexec/casemate. No environment variable can point
 // elsewhere.
 Result<UniqueFd> open_own_program(const std::string& name);

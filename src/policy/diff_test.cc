@@ -10,12 +10,12 @@ namespace {
 
 using testing::session_of;
 
-const std::string kHead = "name: s\nversion: casemate-1\n";
+const std::string kSessionHead = "name: s\nversion: casemate-1\n";
 const std::string kService =
     "services:\n  - {name: web, command: /bin/web, mrenclaves: [" + testing::kMeasurement + "]";
 
 std::string diff(const std::string& before, const std::string& after) {
-  return to_text(semantic_diff(session_of(kHead + before), session_of(kHead + after)));
+  return to_text(semantic_diff(session_of(kSessionHead + before), session_of(kSessionHead + after)));
 }
 
 struct Row {
@@ -86,7 +86,7 @@ TEST(SemanticDiffOfServices, TellsEverythingOfANewOne) {
 }
 
 std::string explained(const std::string& text, const char* secret) {
-  return to_text({explain_secret(session_of(kHead + text), secret, {})});
+  return to_text({explain_secret(session_of(kSessionHead + text), secret, {})});
 }
 
 TEST(Explanation, FollowsASecretThroughOtherSecretsIntoServices) {

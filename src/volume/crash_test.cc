@@ -24,11 +24,6 @@ using testing::Random;
 using testing::StoreEvent;
 using testing::TraceStore;
 
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
-}
-
 // Remembers after which event each position was stored.
 class TimedAnchor : public Anchor {
  public:
@@ -267,8 +262,8 @@ class RandomCrash : public ::testing::TestWithParam<int> {};
 
 TEST_P(RandomCrash, LosesNothingSynced) {
   const std::uint64_t seed =
-      from_environment("CASEMATE_CRASH_SEED", 20'261'123) + static_cast<std::uint64_t>(GetParam());
-  const std::uint64_t wanted = from_environment("CASEMATE_CRASH_STATES", 750);
+      testing::from_environment("CASEMATE_CRASH_SEED", 20'261'123) + static_cast<std::uint64_t>(GetParam());
+  const std::uint64_t wanted = testing::from_environment("CASEMATE_CRASH_STATES", 750);
   Random random(seed);
   constexpr std::uint64_t kRounds = 3;
   std::size_t changes = 0;
@@ -371,7 +366,7 @@ TEST(CrashDuringCreate, LeavesNoVolumeOrAWholeOne) {
 
 // Deterministic: what a checkpoint writes and what others do meanwhile cross at every point of it.
 TEST(InterleavedCrash, LosesNothingSyncedWithinCheckpoints) {
-  const std::uint64_t seed = from_environment("CASEMATE_CRASH_SEED", 20'261'123);
+  const std::uint64_t seed = testing::from_environment("CASEMATE_CRASH_SEED", 20'261'123);
   Random random(seed);
   std::uint64_t checked = 0;
   for (int round = 0; round < 6; ++round) {
@@ -392,7 +387,7 @@ TEST(InterleavedCrash, LosesNothingSyncedWithinCheckpoints) {
 
 // One thread syncs its file, the other makes checkpoints: what is in flight at the same time crosses.
 TEST(ConcurrentCrash, LosesNothingSyncedBesideCheckpoints) {
-  const std::uint64_t seed = from_environment("CASEMATE_CRASH_SEED", 20'261'123);
+  const std::uint64_t seed = testing::from_environment("CASEMATE_CRASH_SEED", 20'261'123);
   Random random(seed);
   std::uint64_t checked = 0;
   for (int round = 0; round < 4; ++round) {

@@ -19,11 +19,6 @@ using testing::Random;
 using testing::Runner;
 using testing::Times;
 
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
-}
-
 class ModelTest : public ::testing::TestWithParam<int> {
  protected:
   void SetUp() override {
@@ -67,8 +62,9 @@ class ModelTest : public ::testing::TestWithParam<int> {
 };
 
 TEST_P(ModelTest, AgreesCallByCall) {
-  const std::uint64_t seed = from_environment("CASEMATE_MODEL_SEED", 4'711) + static_cast<std::uint64_t>(GetParam());
-  const std::uint64_t steps = from_environment("CASEMATE_MODEL_STEPS", 6'000);
+  const std::uint64_t seed =
+      testing::from_environment("CASEMATE_MODEL_SEED", 4'711) + static_cast<std::uint64_t>(GetParam());
+  const std::uint64_t steps = testing::from_environment("CASEMATE_MODEL_STEPS", 6'000);
   Random random(seed);
   Runner on_volume(*volume), on_model(model);
   for (std::uint64_t step = 0; step < steps; ++step) {

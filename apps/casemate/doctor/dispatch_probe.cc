@@ -19,7 +19,6 @@
 namespace casemate::cli {
 namespace {
 
-constexpr int kSyscallUserDispatch = 59;
 constexpr long kTaskSize = 0x7ffffffff000;
 constexpr std::uint64_t kLowPage = 0x200000;  // below every executable, so that one range covers all other code
 constexpr std::size_t kPageSize = 4096;

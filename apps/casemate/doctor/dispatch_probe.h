@@ -4,6 +4,8 @@
 
 namespace casemate::cli {
 
+inline constexpr int kSyscallUserDispatch = 59;  // PR_SET_SYSCALL_USER_DISPATCH: newer than Debian 12's sys/prctl.h
+
 enum class DispatchStep : int {
   kComplete = 0,
   kFork,    // no child could be made

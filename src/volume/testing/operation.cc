@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <cstdlib>
 
 #include <algorithm>
 #include <array>
@@ -355,6 +356,11 @@ Result<std::string> dump(Volume& volume, Times times) {
   std::string out;
   VOLUME_CHECK(dump_below(volume, kRootInode, "", times, out));
   return out;
+}
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
 }
 
 }  // namespace casemate::volume::testing

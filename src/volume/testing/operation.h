@@ -11,6 +11,9 @@
 
 namespace casemate::volume::testing {
 
+// A number to repeat or lengthen a random run with, from the environment variable of that name.
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise);
+
 using Random = std::mt19937_64;
 inline std::uint64_t below(Random& random, std::uint64_t bound) { return random() % bound; }
 
