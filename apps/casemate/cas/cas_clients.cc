@@ -17,11 +17,6 @@ Result<std::string> directory_of(const Options& options) {
   return default_client_directory();
 }
 
-std::string member(const nlohmann::json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 int refused(const RemoteAnswer& answer) {
   print_problem(answer, "casemate cas");
   return cli::kExitNo;

@@ -30,7 +30,6 @@
 namespace casemate::cas_tool {
 namespace {
 
-constexpr std::int64_t kDay = 24 * 3600, kCertificateDays = 3650;
 constexpr const char* kServerKeyRow = "tls-client";
 
 using Words = std::vector<std::pair<std::string, std::string>>;

@@ -19,7 +19,6 @@ namespace casemate::cas_tool {
 namespace {
 
 constexpr std::size_t kLargestFile = 16 << 20;
-constexpr std::int64_t kDay = 24 * 3600, kCertificateDays = 3650;
 
 std::string key_path(const std::string& directory) { return directory + "/client-key.pem"; }
 std::string certificate_path(const std::string& directory) { return directory + "/client-certificate.pem"; }

@@ -6,6 +6,7 @@
 //   put back an older head   -> whoever may write this directory is the client: not defended against
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -13,6 +14,9 @@
 #include "cas/api/http_client.h"
 
 namespace casemate::cas_tool {
+
+inline constexpr std::int64_t kDay = 24 * 3600;         // seconds
+inline constexpr std::int64_t kCertificateDays = 3650;  // of self-signed certificates
 
 // $XDG_STATE_HOME/casemate, else ~/.local/state/casemate. Errors: kUsage when neither is known.
 Result<std::string> default_client_directory();

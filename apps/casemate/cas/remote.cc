@@ -24,12 +24,12 @@ std::string printable(std::string text) {
   return text;
 }
 
+}  // namespace
+
 std::string member(const nlohmann::json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_string() ? printable(found->get<std::string>()) : "";
 }
-
-}  // namespace
 
 std::string encoded(const std::string& name) {
   std::string text;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "base/result.h"
@@ -52,5 +53,8 @@ class RemoteCas {
 std::string encoded(const std::string& name);
 // Prints what a refusal says: title, detail, findings, explanation, advice.
 void print_problem(const RemoteAnswer& answer, const char* tool);
+
+// A string of an answer, fit for a terminal; empty when it is not there.
+std::string member(const nlohmann::json& object, const char* key);
 
 }  // namespace casemate::cas_tool

@@ -53,8 +53,6 @@ void print_entry(std::uint64_t index, const cas::Entry& entry) {
   for (const auto& [name, value] : cas::describe_entry(entry)) std::printf("  %s: %s\n", name.c_str(), value.c_str());
 }
 
-Error misuse(const std::string& what) { return Error(ErrorCategory::kUsage, what + "; see `casemate log --help`"); }
-
 Result<void> show_head(const Options& options) {
   const cas::LogExport log = CASEMATE_TRY(read_log_source(options.operands[0], options));
   return write_text(options.output, cas::to_note(log.head));

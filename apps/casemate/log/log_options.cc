@@ -1,6 +1,8 @@
 #include "casemate/log/log_options.h"
 
 namespace casemate::log_tool {
+
+Error misuse(const std::string& what) { return Error(ErrorCategory::kUsage, what + "; see `casemate log --help`"); }
 namespace {
 
 struct ValueOption {
@@ -25,8 +27,6 @@ constexpr Flag kFlags[] = {
     {"--help", &Options::help},
     {"-h", &Options::help},
 };
-
-Error misuse(const std::string& what) { return Error(ErrorCategory::kUsage, what + "; see `casemate log --help`"); }
 
 // Whether `word` is a flag, which is then set.
 bool take_flag(const std::string& word, Options& options) {

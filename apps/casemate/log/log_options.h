@@ -19,6 +19,9 @@ struct Options {
   std::vector<std::string> operands;
 };
 
+// A kUsage error that also says where help is.
+Error misuse(const std::string& what);
+
 // Errors: kUsage.
 Result<Options> parse_options(const std::vector<std::string>& words);
 

@@ -13,7 +13,7 @@
 namespace casemate::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Keeps collateral on disk, for verification without a network.
+constexpr const char* kCollateralHelp = R"(Keeps collateral on disk, for verification without a network.
 
 Usage: casemate quote collateral import --cache DIR FILE...
        casemate quote collateral import --cache DIR --for REPORT FILE...
@@ -149,7 +149,7 @@ int quote_collateral_command(const std::vector<std::string>& words) {
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::CallForHelp&) {
-    std::printf(kHelp, kFetchHelp);
+    std::printf(kCollateralHelp, kFetchHelp);
     return 0;
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + "; see `casemate quote collateral --help`", kExitUsage);

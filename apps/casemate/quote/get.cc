@@ -18,7 +18,7 @@
 namespace casemate::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Gets evidence.
+constexpr const char* kGetHelp = R"(Gets evidence.
 
 Usage: casemate quote get --nonce HEX --output FILE [--las SOCKET]
        casemate quote get --nonce HEX --output FILE --hardware [--tsm DIRECTORY]
@@ -78,7 +78,7 @@ int ask_hardware(const GetOptions& options, const crypto::Bytes& nonce) {
 
 int quote_get_command(const std::vector<std::string>& words) {
   if (std::ranges::find(words, "--help") != words.end()) {
-    std::fputs(kHelp, stdout);
+    std::fputs(kGetHelp, stdout);
     return 0;
   }
   GetOptions options;

@@ -10,7 +10,8 @@
 namespace casemate::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Prints the measurement (MRENCLAVE) of a runtime executable, computed as SGX does it.
+constexpr const char* kMeasureHelp =
+    R"(Prints the measurement (MRENCLAVE) of a runtime executable, computed as SGX does it.
 
 Usage: casemate measure FILE [--json] [--write-sgxs OUT]
        casemate measure --sgxs FILE [--json]
@@ -79,7 +80,7 @@ int measure_command(const std::vector<std::string>& words) {
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::CallForHelp&) {
-    std::fputs(kHelp, stdout);
+    std::fputs(kMeasureHelp, stdout);
     return 0;
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + "; see `casemate measure --help`", kExitUsage);

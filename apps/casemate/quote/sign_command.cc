@@ -13,7 +13,8 @@
 namespace casemate::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Signs the measurement of a runtime executable or an enclave: writes an SGX SIGSTRUCT.
+constexpr const char* kSignHelp =
+    R"(Signs the measurement of a runtime executable or an enclave: writes an SGX SIGSTRUCT.
 
 Usage: casemate sign --key KEY FILE -o OUT [OPTIONS]
 
@@ -113,7 +114,7 @@ int sign_command(const std::vector<std::string>& words) {
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::CallForHelp&) {
-    std::fputs(kHelp, stdout);
+    std::fputs(kSignHelp, stdout);
     return 0;
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + "; see `casemate sign --help`", kExitUsage);

@@ -23,8 +23,6 @@ namespace {
 using nlohmann::ordered_json;
 using volume::Access;
 
-constexpr std::size_t kPieceSize = std::size_t{1} << 20;
-
 Result<std::unique_ptr<OpenedVolume>> open_first(const Options& options, Access access) {
   return OpenedVolume::open(options, credentials_of(options), options.operands.front(), access);
 }

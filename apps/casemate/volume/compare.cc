@@ -16,8 +16,6 @@ namespace {
 
 using volume::Attributes;
 
-constexpr std::size_t kPieceSize = std::size_t{1} << 20;
-
 // Facts that are compared as the text that shows them.
 struct Fact {
   const char* kind;

@@ -17,7 +17,6 @@ namespace {
 using volume::Attributes;
 using volume::InodeNumber;
 
-constexpr std::size_t kPieceSize = std::size_t{1} << 20;
 constexpr std::uint64_t kCommitBytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t kCommitNodes = 4096;
 

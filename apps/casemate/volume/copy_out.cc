@@ -20,8 +20,6 @@
 namespace casemate::volume_tool {
 namespace {
 
-constexpr std::size_t kPieceSize = std::size_t{1} << 20;
-
 // After these the rest of the export would fail, too.
 bool ends_everything(const Error& error) {
   constexpr int kCodes[] = {ENOSPC, EDQUOT, EROFS};

@@ -14,6 +14,8 @@
 
 namespace casemate::volume_tool {
 
+inline constexpr std::size_t kPieceSize = std::size_t{1} << 20;  // bytes read, written or compared at a time
+
 // Names are any bytes. What is no printable UTF-8 becomes \n, \\ or \xHH, so that a name can neither end a line nor
 // drive a terminal.
 std::string printable(std::string_view bytes);
