@@ -180,6 +180,6 @@ def case_explain_names_everybody_who_can_obtain_a_secret(bench):
 def case_wrong_words_are_told_apart_from_wrong_sessions(bench):
     assert bench.session("check").code == 2
     assert bench.session("chek", "s.yml").code == 2
-    assert bench.session("check", "missing.yml").code == 1
+    assert bench.session("check", "missing.yml").code == 125
     assert bench.session("check", sample("clinic.yml"), "-e", "novalue").code == 2
     assert "Usage" in bench.good("--help").out and "--canonical" in bench.good("hash", "--help").out
