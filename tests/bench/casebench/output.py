@@ -1,5 +1,7 @@
 """Tables for the terminal and for Markdown, made from the JSON document of a run."""
 
+import os
+
 from .modes import NAMES
 from .stats import figure
 
@@ -43,7 +45,7 @@ def provenance(document):
     lines = []
     for name, files in document["executables"].items():
         if files:
-            listed = ", ".join(f"{path} sha256 {digest}" for path, digest in files.items())
+            listed = ", ".join(f"{os.path.basename(path)} sha256 {digest}" for path, digest in files.items())
             lines.append(f"{document['modes'][name]['title']}: {listed}")
     if document["changed_during_run"]:
         lines.append("EXECUTABLES CHANGED DURING THE RUN: " + ", ".join(document["changed_during_run"]))
