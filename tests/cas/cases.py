@@ -3,6 +3,7 @@ import os
 import random
 import shutil
 import signal
+import string
 import subprocess
 import sys
 import time
@@ -218,6 +219,10 @@ def case_exports_verify_here_and_independently_and_no_changed_one_does(bench):
         at = len(line) - 3 if len(words) > 1 else 0
         changed = line[:at] + ("0" if line[at] != "0" else "1") + line[at + 1:]
         assert verdicts("".join(lines[:number] + [changed] + lines[number + 1:])) == (1, 1), "accepted: " + changed
+    number = next(i for i, line in enumerate(lines) if line.startswith("\u2014 "))
+    digits = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    stray = lines[number][:-3] + digits[digits.index(lines[number][-3]) + 1] + "=\n"  # a bit that stands for nothing
+    assert verdicts("".join(lines[:number] + [stray] + lines[number + 1:])) == (1, 1), "accepted: " + stray
     leaves = [i for i, line in enumerate(lines) if line.startswith("leaf ")]
     swapped = list(lines)
     swapped[leaves[1]], swapped[leaves[2]] = lines[leaves[2]], lines[leaves[1]]

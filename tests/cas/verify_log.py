@@ -102,6 +102,12 @@ def read_keys(lines, log_id):
     return keys
 
 
+def base64_bytes(text):
+    value = base64.b64decode(text, validate=True)
+    assert base64.b64encode(value).decode() == text, "base64 in an unusual form"
+    return value
+
+
 def read_head(note, keys, log_id):
     body, signatures = note.split("\n\n", 1)
     origin, size, head_root, time, epoch = body.split("\n")
@@ -109,11 +115,11 @@ def read_head(note, keys, log_id):
     key = [key for index, key, _ in keys if index < int(size)][-1]
     key_id = sha(origin.encode(), b"\n\x01", key)[:4]
     marks = [line.split(" ") for line in signatures.splitlines()]
-    mine = [base64.b64decode(text, validate=True) for dash, name, text in marks if dash == "\u2014" and name == origin]
+    mine = [base64_bytes(text) for dash, name, text in marks if dash == "\u2014" and name == origin]
     mine = [mark[4:] for mark in mine if mark[:4] == key_id]
     assert mine, "the head is not signed by the key of its size"
     check_signature(key, (body + "\n").encode(), mine[0], "the head")
-    return int(size), base64.b64decode(head_root, validate=True), int(time[5:]), int(epoch[6:])
+    return int(size), base64_bytes(head_root), int(time[5:]), int(epoch[6:])
 
 
 # --- the two kinds of files
