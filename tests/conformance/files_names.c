@@ -386,3 +386,84 @@ CASE(name_handles) {
   handle.size = 0;
   CHECK_EQ(RAW(SYS_name_to_handle_at, AT_FDCWD, "file", &handle, &mount_id, 0), -EOVERFLOW);
 }
+
+// What was asked just before must not be believed after a change, whoever made it and by whatever way.
+static const char* const kAskedNames[] = {"a", "b", "link", "d", "d/file", "e/file", "d/../b"};
+
+static void ask_names(const char* after, bool is_told) {
+  for (size_t i = 0; i < sizeof kAskedNames / sizeof *kAskedNames; ++i) {
+    const char* name = kAskedNames[i];
+    struct stat status = {0}, link_status = {0};
+    char target[64];
+    int answers[5];
+    answers[0] = stat(name, &status) == 0 ? 0 : errno;
+    answers[1] = lstat(name, &link_status) == 0 ? 0 : errno;
+    answers[2] = access(name, X_OK) == 0 ? 0 : errno;
+    answers[3] = readlink(name, target, sizeof target) >= 0 ? 0 : errno;
+    int fd = open(name, O_RDONLY);
+    answers[4] = fd >= 0 ? 0 : errno;
+    if (fd >= 0) CHECK_OK(close(fd));
+    const long size = S_ISREG(status.st_mode) ? (long)status.st_size : 0;
+    const long links = S_ISREG(status.st_mode) ? (long)status.st_nlink : 0;
+    if (!is_told) continue;
+    FACT("after %s: %s: stat %d mode %o size %ld links %ld, lstat %d mode %o, access %d, readlink %d, open %d", after,
+         name, answers[0], status.st_mode, size, links, answers[1], link_status.st_mode, answers[2], answers[3],
+         answers[4]);
+  }
+}
+
+static void change_make(void) { write_file("a", "text"); }
+static void change_make_again(void) { write_file("b", ""); }
+static void change_link(void) { CHECK_OK(link("a", "d/file")); }
+static void change_write(void) {
+  int fd = CHECK_OK(open("a", O_WRONLY | O_APPEND));
+  CHECK_EQ(write(fd, "more", 4), 4);
+  CHECK_OK(close(fd));
+}
+static void change_truncate(void) { CHECK_OK(truncate("a", 1)); }
+static void change_mode(void) { CHECK_OK(chmod("a", 0755)); }
+static void change_symlink(void) { CHECK_OK(symlink("d/file", "link")); }
+static void change_remove_target(void) { CHECK_OK(unlink("d/file")); }
+static void change_rename(void) { CHECK_OK(rename("a", "d/file")); }
+static void change_rename_directory(void) { CHECK_OK(rename("d", "e")); }
+static void change_exchange(void) {
+  CHECK_OK(mkdir("d", 0700));
+  CHECK_OK(syscall(SYS_renameat2, AT_FDCWD, "d", AT_FDCWD, "e", RENAME_EXCHANGE));
+}
+static void change_retarget(void) {
+  CHECK_OK(symlink("b", "new"));
+  CHECK_OK(rename("new", "link"));
+}
+static void change_remove(void) { CHECK_OK(unlink("b")); }
+
+CASE(answers_about_names_are_never_from_before_a_change) {
+  static const struct {
+    const char* name;
+    void (*change)(void);
+  } kChanges[] = {
+      {"make", change_make},         {"make again", change_make_again},
+      {"link", change_link},         {"write", change_write},
+      {"truncate", change_truncate}, {"chmod", change_mode},
+      {"symlink", change_symlink},   {"removal of the target", change_remove_target},
+      {"rename", change_rename},     {"rename of the directory", change_rename_directory},
+      {"exchange", change_exchange}, {"another target", change_retarget},
+      {"removal", change_remove},
+  };
+  CHECK_OK(mkdir("d", 0755));
+  for (size_t i = 0; i < sizeof kChanges / sizeof *kChanges; ++i) {
+    for (int times = 0; times < 3; ++times) ask_names("", false);
+    if (i % 2 == 0) {
+      kChanges[i].change();
+    } else {
+      const pid_t child = CHECK_OK(fork());
+      if (child == 0) {
+        kChanges[i].change();
+        _exit(0);
+      }
+      int status;
+      CHECK_EQ(waitpid(child, &status, 0), child);
+      CHECK_EQ(status, 0);
+    }
+    ask_names(kChanges[i].name, true);
+  }
+}
