@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/result.h"
 #include "casemate/program_search.h"
@@ -38,7 +39,9 @@ Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
                       init` writes one. --service NAME chooses among its services; PROGRAM and ARGUMENTS may be left
                       out, they are @@0, @@1 ... of the policy's command
   --cas ADDR          the same with the CAS at ADDR (IP:PORT or unix:PATH), for --session SESSION/SERVICE, with the
-                      attestation service at --las SOCKET; --cas-key HEX goes on only with that key of the CAS
+                      attestation service at --las SOCKET; --cas-key HEX goes on only with that key of the CAS.
+                      CASEMATE_CAS_ADDR, CASEMATE_CONFIG_ID (the session) and CASEMATE_LAS_ADDR, or the same with
+                      SCONE_, stand for these options
   --state DIR         where your own CAS, its keys and volumes are (default ~/.local/state/casemate)
   --doctor            show what this host offers and what follows; with --json for machines
   --help, --version
@@ -76,11 +79,10 @@ void describe_run(CLI::App& run, Parsed& parsed) {
   attest->needs(nonce)->needs(evidence);
   CLI::Option* policy = run.add_option("--policy", parsed.run.policy);
   run.add_option("--service", parsed.run.service)->needs(policy);
-  CLI::Option* cas = run.add_option("--cas", parsed.run.cas)->excludes(policy);
-  CLI::Option* session = run.add_option("--session", parsed.run.session)->needs(cas);
-  cas->needs(session);
-  run.add_option("--cas-key", parsed.run.cas_key)->needs(cas);
-  run.add_option("--las", parsed.run.las)->needs(cas);
+  run.add_option("--cas", parsed.run.cas)->excludes(policy);
+  run.add_option("--session", parsed.run.session)->excludes(policy);
+  run.add_option("--cas-key", parsed.run.cas_key)->excludes(policy);
+  run.add_option("--las", parsed.run.las)->excludes(policy);
   run.add_option("--state", parsed.run.state);
   CLI::Option* doctor = run.add_flag("--doctor", parsed.doctor);
   run.add_flag("--json", parsed.json)->needs(doctor);
@@ -119,12 +121,45 @@ std::optional<PrintAndExit> set_evidence(Parsed& parsed) {
   return std::nullopt;
 }
 
+// What the host may choose by variables instead of options; SCONE's names are aliases. All of it selects, and
+// authorises nothing.
+struct VariableRow {
+  const char *name, *alias;
+  std::string RunProgram::*field;
+};
+constexpr VariableRow kVariables[] = {{"CASEMATE_CONFIG_ID", "SCONE_CONFIG_ID", &RunProgram::session},
+                                      {"CASEMATE_CAS_ADDR", "SCONE_CAS_ADDR", &RunProgram::cas},
+                                      {"CASEMATE_LAS_ADDR", "SCONE_LAS_ADDR", &RunProgram::las}};
+
+// Only where a session is chosen: whoever has a CAS's address in the environment still runs plain programs.
+std::optional<PrintAndExit> take_variables(RunProgram& run) {
+  if (!run.policy.empty()) return std::nullopt;
+  for (const VariableRow& row : kVariables) {
+    for (const char* const name : {row.name, row.alias}) {
+      const char* const value = std::getenv(name);
+      if (value != nullptr && (run.*row.field).empty()) run.*row.field = value;
+    }
+    if (run.session.empty()) break;
+  }
+  const bool is_incomplete = run.session.empty() != run.cas.empty();
+  if (is_incomplete) {
+    return mistake(run.cas.empty() ? "session " + run.session +
+                                         " is chosen, but no CAS: give --cas IP:PORT, or set CASEMATE_CAS_ADDR"
+                                   : "--cas needs --session SESSION/SERVICE, or CASEMATE_CONFIG_ID");
+  }
+  if (run.cas.empty() && !(run.cas_key.empty() && run.las.empty())) {
+    return mistake("--cas-key and --las belong to --cas and --session");
+  }
+  return std::nullopt;
+}
+
 RunRequest judge(Parsed parsed, const std::vector<std::string>& left_over) {
   if (!left_over.empty() && left_over.front().starts_with('-')) return mistake("unknown option " + left_over.front());
   if (parsed.doctor) {
     if (!parsed.run.words.empty()) return mistake("--doctor takes no program");
     return ShowDoctor{parsed.json ? ReportForm::kJson : ReportForm::kTable};
   }
+  if (std::optional<PrintAndExit> wrong = take_variables(parsed.run); wrong.has_value()) return *wrong;
   if (parsed.run.words.empty() && !parsed.run.is_attested()) return mistake("no program given");
   if (std::optional<PrintAndExit> wrong = set_evidence(parsed); wrong.has_value()) return *wrong;
   const bool traces = !parsed.trace.empty() || !parsed.run.trace_file.empty();

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 namespace casemate::cli {
 namespace {
 
@@ -78,6 +80,39 @@ TEST(RunOptions, RefusesMistakesWith125AndOneLine) {
     EXPECT_EQ(answer.exit_code, 125) << ::testing::PrintToString(words);
     EXPECT_EQ(answer.text.find("casemate"), 0U) << answer.text;
     EXPECT_EQ(answer.text.find('\n'), answer.text.size() - 1) << answer.text;
+  }
+}
+
+// Sets a variable for as long as it lives.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Variable() { unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+};
+
+TEST(RunOptions, VariablesChooseCasAndSession) {
+  const Variable address("CASEMATE_CAS_ADDR", "192.0.2.1:1"), las("SCONE_LAS_ADDR", "/las");
+  EXPECT_FALSE(run({"run", "--", "p"}).is_attested()) << "an address alone chooses nothing";
+  const Variable alias("SCONE_CONFIG_ID", "a/b");
+  EXPECT_EQ(run({"run"}).session, "a/b");
+  EXPECT_EQ(run({"run"}).cas, "192.0.2.1:1");
+  EXPECT_EQ(run({"run"}).las, "/las");
+  const Variable name("CASEMATE_CONFIG_ID", "c/d");
+  EXPECT_EQ(run({"run"}).session, "c/d");
+  EXPECT_EQ(run({"run", "--session", "e/f", "--cas", "192.0.2.2:2"}).session, "e/f");
+  EXPECT_EQ(run({"run", "--session", "e/f", "--cas", "192.0.2.2:2"}).cas, "192.0.2.2:2");
+  EXPECT_EQ(run({"run", "--policy", "p.yml"}).session, "");
+}
+
+TEST(RunOptions, SessionAndCasNeedEachOther) {
+  for (const Words& words : {Words{"run", "--session", "a/b"}, Words{"run", "--cas", "192.0.2.1:1", "--", "p"},
+                             Words{"run", "--las", "/las", "--", "p"}, Words{"run", "--policy", "p", "--cas", "x"}}) {
+    EXPECT_EQ(refused(words).exit_code, 125) << ::testing::PrintToString(words);
   }
 }
 

@@ -569,6 +569,7 @@ def case_answers_are_what_the_document_says(bench, service):
     check("POST", "/v1/log/consistency", None, {"head": "x"})
     check("POST", "/v1/claim", None, {"proof": "0" * 64})
     check("POST", "/v1/backups", None, {"holders": ["00"], "threshold": 2})
+    check("GET", "/v1/refusals/{id}", "/v1/refusals/0123456789abcdef")
     check("DELETE", named, "/v1/sessions/a", headers={"If-Match": '"%s"' % first})
     every = {(method.upper(), path) for path, item in schemas.document["paths"].items() for method in item
              if method != "parameters"}

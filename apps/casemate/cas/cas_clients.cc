@@ -1,4 +1,4 @@
-// `casemate cas claim|trust|status|backup|audit|share-key`: what owners and clients do.
+// `casemate cas claim|trust|status|backup|audit|share-key|why`: what owners and clients do.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -155,6 +155,23 @@ Result<int> audit(const Options& options) {
     const cas::Entry entry = CASEMATE_TRY(cas::decode_entry(log.leaves[index].disclosed->entry));
     std::printf("%zu %s\n", index, cas::entry_type_name(entry));
     for (const auto& [name, value] : cas::describe_entry(entry)) std::printf("  %s: %s\n", name.c_str(), value.c_str());
+  }
+  return 0;
+}
+
+Result<int> why(const Options& options) {
+  RemoteCas remote = CASEMATE_TRY(remote_of(options));
+  const RemoteAnswer answer = CASEMATE_TRY(remote.ask("GET", "/v1/refusals/" + encoded(options.reference)));
+  if (!answer.is_good()) return refused(answer);
+  const auto refusal = nlohmann::ordered_json::parse(answer.body, nullptr, false);
+  if (!refusal.is_object()) return Error(ErrorCategory::kFormat, "the CAS does not answer as a CAS does");
+  if (options.json) {
+    std::printf("%s\n", refusal.dump(2).c_str());
+    return 0;
+  }
+  for (const auto& [name, value] : refusal.items()) {
+    const std::string text = member(refusal, name.c_str());
+    if (!text.empty()) std::printf("%-10s %s\n", name.c_str(), text.c_str());
   }
   return 0;
 }

@@ -28,6 +28,9 @@ void add_serve(CLI::App& tool, Options& options) {
   CLI::App* command = tool.add_subcommand("serve", "serve until SIGTERM or SIGINT; reads no environment");
   add_store_words(*command, options);
   command->add_option("--listen", options.listen, "IP:PORT of the client API (127.0.0.1:8900; port 0: any)");
+  command->add_option(
+      "--runtime-listen", options.runtime_listen,
+      "IP:PORT where services get their configuration (none: this CAS starts no services; port 0: any)");
   command->add_option("--anchor-seconds", options.anchor_seconds, "at most this much can be rolled back unnoticed (10)")
       ->check(CLI::Range(1, 3600));
   command->add_option("--top-level", options.top_level, "who creates sessions without a namespace: owner or anyone")
@@ -84,6 +87,13 @@ void add_audit(CLI::App& tool, Options& options) {
   add_client_words(*command, options);
 }
 
+void add_why(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("why", "say why a service was refused; only to the owner of its session");
+  command->add_option("REFERENCE", options.reference, "16 hex digits, which the service was told")->required();
+  command->add_flag("--json", options.json, "output for programs");
+  add_client_words(*command, options);
+}
+
 void add_share_key(CLI::App& tool, Options& options) {
   CLI::App* command =
       tool.add_subcommand("share-key", "make a key for a holder of backup shares; prints its public half");
@@ -100,6 +110,7 @@ constexpr CommandRow kCommands[] = {
     {"trust", add_trust, trust},    {"status", add_status, status},
     {"backup", add_backup, backup}, {"restore", add_restore, restore},
     {"audit", add_audit, audit},    {"share-key", add_share_key, share_key},
+    {"why", add_why, why},
 };
 
 int finish(const Result<int>& result, const char* tool) {

@@ -12,6 +12,7 @@ struct Options {
   std::string address, client_directory;  // clients
   std::string token_file, server_key, log_id, output;
   bool json = false;
+  std::string reference;             // why
   std::vector<std::string> holders;  // backup: X25519 keys, 64 hex digits
   unsigned threshold = 0;
   // serve and restore
@@ -32,5 +33,6 @@ Result<int> status(const Options& options);
 Result<int> backup(const Options& options);
 Result<int> audit(const Options& options);
 Result<int> share_key(const Options& options);
+Result<int> why(const Options& options);
 
 }  // namespace casemate::cas_tool

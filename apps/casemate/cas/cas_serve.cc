@@ -20,6 +20,7 @@
 #include "cas/sessions/tables.h"
 #include "casemate/cas/cas_options.h"
 #include "casemate/cas/client_state.h"
+#include "casemate/cas/runtime_listener.h"
 #include "casemate/cas/state_files.h"
 #include "casemate/las/clean_start.h"
 #include "crypto/host_configuration.h"
@@ -111,17 +112,22 @@ cas::ApiOptions api_options(const Options& options, const OpenedStore& opened, c
 }
 
 void announce(const Options& options, const OpenedStore& opened, const cas::SessionRegistry& registry,
-              const std::string& address, const std::string& key_hash, bool is_claimed) {
-  log_event("listening", {{"address", address},
-                          {"server_key", key_hash},
-                          {"log_id", registry.log_id()},
-                          {"sessions", std::to_string(registry.session_count())},
-                          {"unseal", opened.method->kind()},
-                          {"unseal_promise", opened.method->promise()},
-                          {"anchor", opened.anchor->kind()},
-                          {"anchor_promise", opened.anchor->promise()},
-                          {"rollback_window_seconds", std::to_string(options.anchor_seconds)},
-                          {"simulation", "yes: no trusted hardware protects this process"}});
+              const std::string& address, const std::string& key_hash, const RuntimeListener* runtime,
+              bool is_claimed) {
+  Words words = {{"address", address},
+                 {"server_key", key_hash},
+                 {"log_id", registry.log_id()},
+                 {"sessions", std::to_string(registry.session_count())},
+                 {"unseal", opened.method->kind()},
+                 {"unseal_promise", opened.method->promise()},
+                 {"anchor", opened.anchor->kind()},
+                 {"anchor_promise", opened.anchor->promise()},
+                 {"rollback_window_seconds", std::to_string(options.anchor_seconds)},
+                 {"simulation", "yes: no trusted hardware protects this process"}};
+  if (runtime != nullptr) {
+    words.insert(words.begin() + 2, {{"runtime_address", runtime->address()}, {"runtime_key", runtime->key_hash()}});
+  }
+  log_event("listening", words);
   if (!is_claimed) log_event("unclaimed", {{"token_file", options.state + "/claim-token"}});
 }
 
@@ -153,6 +159,12 @@ cas::HttpLimits http_limits() {
   return limits;
 }
 
+// What the client API tells owners about refused services, and what it does to services when it finds this store old.
+void offer_refusals(cas::ApiOptions& api, cas::Activator& activator) {
+  api.find_refusal = [&activator](const std::string& reference) { return activator.why(reference); };
+  api.on_rolled_back = [&activator] { activator.refuse_all("this CAS was rolled back"); };
+}
+
 Result<int> serve_clean(const Options& options) {
   const UniqueFd stop = stop_signals();
   OpenedStore opened = CASEMATE_TRY(open_store(options));
@@ -168,15 +180,20 @@ Result<int> serve_clean(const Options& options) {
       CASEMATE_TRY(crypto::self_signed_certificate(key, "casemate cas", now - kDay, now + kCertificateDays * kDay));
   const std::string token = CASEMATE_TRY(claim_token(store, options.state + "/claim-token"));
 
+  std::unique_ptr<RuntimeListener> runtime;
+  if (!options.runtime_listen.empty()) {
+    runtime = CASEMATE_TRY(RuntimeListener::start(options.runtime_listen, store, *registry, log_event));
+  }
   cas::HttpServer* listening = nullptr;
   cas::ApiOptions offered = api_options(options, opened, key_hash, token);
-  offered.more_metrics = [&listening] { return connection_metrics(*listening); };
+  offered.more_metrics = [&] { return connection_metrics(*listening) + (runtime ? runtime->metrics() : ""); };
+  if (runtime) offer_refusals(offered, runtime->activator());
   cas::ClientApi api(store, *registry, std::move(offered));
   const auto server =
       CASEMATE_TRY(cas::HttpServer::listen(options.listen, key, certificate, http_limits(),
                                            [&api](const cas::HttpRequest& request) { return api.handle(request); }));
   listening = server.get();
-  announce(options, opened, *registry, server->address(), key_hash, token.empty());
+  announce(options, opened, *registry, server->address(), key_hash, runtime.get(), token.empty());
 
   std::thread waiter([&] {
     signalfd_siginfo signal = {};
@@ -188,7 +205,8 @@ Result<int> serve_clean(const Options& options) {
   });
   server->run();
   waiter.join();
-  opened.store.reset();  // finishes and anchors what was committed
+  if (runtime) runtime->stop();  // no service changes anything from here on
+  opened.store.reset();          // finishes and anchors what was committed
   log_event("stopped", {});
   return 0;
 }

@@ -92,6 +92,12 @@ Result<StartRequest> ask_other_cas(const RunProgram& run) {
     if (!key || key.value().size() != 32) return Error(ErrorCategory::kUsage, "--cas-key takes 64 hexadecimal digits");
     request.cas_key_id = std::move(key).value();
   }
+  if (run.las.find('/') == std::string::npos && run.las.find(':') != std::string::npos) {
+    return Error(ErrorCategory::kUsage,
+                 "the attestation service is a socket of this machine, such as "
+                 "/run/casemate/las.sock, not " +
+                     run.las + " (--las, CASEMATE_LAS_ADDR)");
+  }
   request.las = CASEMATE_TRY(las::socket_name(run.las.empty() ? "/run/casemate/las.sock" : run.las));
   request.session = run.session.substr(0, slash);
   request.service = run.session.substr(slash + 1);

@@ -38,6 +38,7 @@ const std::vector<ClientApi::Route>& RouteTable::all() {
       {"POST", "/v1/log/consistency", kPublic, &ClientApi::log_consistency},
       {"GET", "/v1/log/export", kCertificate, &ClientApi::log_export},
       {"POST", "/v1/backups", kOwner, &ClientApi::make_backup},
+      {"GET", "/v1/refusals/{id}", kCertificate, &ClientApi::read_refusal},
   };
   return table;
 }

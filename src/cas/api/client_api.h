@@ -22,6 +22,7 @@
 
 #include "cas/api/http_message.h"
 #include "cas/api/request_body.h"
+#include "cas/service/activation.h"
 #include "cas/sessions/registry.h"
 #include "cas/store/store.h"
 
@@ -40,6 +41,10 @@ struct ApiOptions {
   std::function<void(const std::string& event, const std::vector<std::pair<std::string, std::string>>& words)> log;
   // More lines of the metrics, complete with their newlines.
   std::function<std::string()> more_metrics;
+  // A refused activation by its reference; unset where no services are started. Called by many threads.
+  std::function<std::optional<ActivationRefusal>(const std::string& reference)> find_refusal;
+  // Called once, when somebody shows that this store is older than what it signed.
+  std::function<void()> on_rolled_back;
 };
 
 enum class RouteAccess { kPublic, kCertificate, kOwner };
@@ -95,6 +100,7 @@ class ClientApi {
   Answer log_consistency(const Call& call);
   Answer log_export(const Call& call);
   Answer make_backup(const Call& call);
+  Answer read_refusal(const Call& call);
 
   Store& store_;
   SessionRegistry& registry_;

@@ -301,9 +301,12 @@ ClientApi::Answer ClientApi::log_consistency(const Call& call) {
   const auto proof = store_.log_consistency(head.value());
   if (proof) return text_answer(to_text(proof.value()));
   if (proof.error().system_code() != kRolledBackCode) return Answer(proof.error());
-  if (!rolled_back_.exchange(true) && options_.log) {
-    options_.log("rolled-back", {{"own-size", std::to_string(snapshot.head().head.size)},
-                                 {"shown-size", std::to_string(head.value().head.size)}});
+  if (!rolled_back_.exchange(true)) {
+    if (options_.on_rolled_back) options_.on_rolled_back();
+    if (options_.log) {
+      options_.log("rolled-back", {{"own-size", std::to_string(snapshot.head().head.size)},
+                                   {"shown-size", std::to_string(head.value().head.size)}});
+    }
   }
   return Refusal(RefusalKind::kUnavailable, "this CAS was rolled back: it does not continue a head that it signed",
                  "its owner must put the newest database back, or accept the loss: casemate cas restore --accept");
@@ -354,6 +357,23 @@ ClientApi::Answer ClientApi::make_backup(const Call& call) {
                             {}});
   static_cast<void>(CASEMATE_TRY(store_.commit(std::move(change))));
   return json_answer({{"path", path}}, 201);
+}
+
+// Expected and found values describe machines: they are for those who decide about the session, not for its readers.
+ClientApi::Answer ClientApi::read_refusal(const Call& call) {
+  const auto refusal = options_.find_refusal ? options_.find_refusal(call.value) : std::nullopt;
+  if (!refusal || !registry_.is_session_owner(refusal->session, call.request.caller)) {
+    return Refusal(RefusalKind::kNotFound, "no refusal has this reference, or this caller may not know of it",
+                   "the newest 1024 since the CAS started are kept; owners are whom the session's update rule names");
+  }
+  return json_answer({{"reference", refusal->reference},
+                      {"time", moment_of(refusal->time)},
+                      {"session", refusal->session},
+                      {"service", refusal->service},
+                      {"rule", refusal->rule},
+                      {"expected", refusal->expected},
+                      {"found", refusal->actual},
+                      {"advice", refusal->advice}});
 }
 
 }  // namespace casemate::cas

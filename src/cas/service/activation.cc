@@ -13,7 +13,7 @@ namespace casemate::cas {
 namespace {
 
 constexpr std::size_t kKeptRefusals = 1024;
-constexpr int kTries = 5;
+constexpr int kTries = 32;  // of what lost a race; from the second on, one after the other
 constexpr std::size_t kHolderSize = 16;
 
 // Why an activation is refused, on its way to the owner.
@@ -66,6 +66,9 @@ Judged<Fine> check_platform(const attest::VerificationResult& result, const poli
                             const policy::Service& service) {
   const policy::Security* const security = session.security_rules();
   if (security == nullptr) return Reason{"`security` is imported and could not be found", "", "", ""};
+  if (const attest::Check* const failed = result.checks.first_failure(); failed != nullptr) {
+    return Reason{"evidence: " + failed->name, failed->expected, failed->actual, ""};
+  }
   if (result.platform != attest::Platform::kSimulation) {
     return Reason{"evidence of hardware", "simulation, or hardware whose collateral this CAS has",
                   result.platform ? attest::to_text(*result.platform) : "unknown",
@@ -264,12 +267,13 @@ void log_activation(Change& change, const protocol::ProvisionRequest& request, c
 // One activation, from the request to the change that it makes.
 class Attempt {
  public:
-  Attempt(Store& store, const SessionRegistry& sessions, const protocol::ProvisionRequest& request, std::uint64_t now)
-      : sessions_(sessions), request_(request), now_(now), snapshot_(store.snapshot()) {}
+  Attempt(Store& store, const SessionRegistry& sessions, const protocol::ProvisionRequest& request,
+          const attest::VerificationResult& verified, std::uint64_t now)
+      : sessions_(sessions), request_(request), result_(verified), now_(now), snapshot_(store.snapshot()) {}
 
-  Judged<Activation> run(const crypto::Sha512Digest& bound) {
+  Judged<Activation> run() {
     static_cast<void>(CASEMATE_TRY(find()));
-    static_cast<void>(CASEMATE_TRY(appraise(bound)));
+    static_cast<void>(CASEMATE_TRY(appraise()));
     static_cast<void>(CASEMATE_TRY(check_enforceable(session(), *service_)));
     ServiceSecrets secrets = CASEMATE_TRY(ServiceSecrets::gather(snapshot_, sessions_, *stored_, *service_, now_));
     Activation activation;
@@ -299,10 +303,7 @@ class Attempt {
     return Fine{};
   }
 
-  Judged<Fine> appraise(const crypto::Sha512Digest& bound) {
-    const Bytes nonce = crypto::to_bytes(bound);
-    result_ = attest::verify_process_evidence(request_.evidence, &nonce, {}, attest::vendor_anchors(),
-                                              static_cast<attest::Moment>(now_ / 1000));
+  Judged<Fine> appraise() {
     if (result_.conclusion == attest::Conclusion::kParseError) {
       return Reason{"evidence: cannot be read", "", result_.parse_error, ""};
     }
@@ -313,11 +314,11 @@ class Attempt {
 
   const SessionRegistry& sessions_;
   const protocol::ProvisionRequest& request_;
+  const attest::VerificationResult& result_;
   std::uint64_t now_;
   Snapshot snapshot_;
   StoredSessionPointer stored_;
   const policy::Service* service_ = nullptr;
-  attest::VerificationResult result_;
   Change change_;
 };
 
@@ -346,10 +347,14 @@ std::string describe(const ActivationRefusal& refusal) {
 }
 
 Result<Activation> Activator::activate(const protocol::ProvisionRequest& request, const crypto::Sha512Digest& bound) {
-  Reason reason;
-  for (int tries = 0; tries < kTries; ++tries) {
-    Attempt attempt(store_, sessions_, request, clock_());
-    Judged<Activation> judged = attempt.run(bound);
+  Reason reason = {refuses_all(), "", "", ""};
+  const Bytes nonce = crypto::to_bytes(bound);
+  const attest::VerificationResult verified = attest::verify_process_evidence(
+      request.evidence, &nonce, {}, attest::vendor_anchors(), static_cast<attest::Moment>(clock_() / 1000));
+  std::unique_lock turns(contended_, std::defer_lock);
+  for (int tries = 0; tries < kTries && (tries > 0 || reason.rule.empty()); ++tries) {
+    Attempt attempt(store_, sessions_, request, verified, clock_());
+    Judged<Activation> judged = attempt.run();
     if (!judged) {
       reason = judged.error();
       break;
@@ -363,7 +368,9 @@ Result<Activation> Activator::activate(const protocol::ProvisionRequest& request
     }
     reason = {"the CAS could not write it down", "", committed.error().message(), ""};
     if (committed.error().system_code() != kConflictCode) break;
+    if (!turns.owns_lock()) turns.lock();
   }
+  if (turns.owns_lock()) turns.unlock();
   ActivationRefusal refusal = {new_reference(), request.session, request.service, reason.rule,
                                reason.expected, reason.actual,   reason.advice,   clock_()};
   refused_(refusal);
@@ -375,6 +382,7 @@ Result<Activation> Activator::activate(const protocol::ProvisionRequest& request
 
 Result<bool> Activator::note_position(const std::string& session, const protocol::TagUpdate& update, ByteView holder) {
   const std::string key = session_row_key(session, update.volume);
+  if (const std::string why = refuses_all(); !why.empty()) return Error(ErrorCategory::kSystem, why);
   for (int tries = 0; tries < kTries; ++tries) {
     auto row = CASEMATE_TRY(store_.snapshot().find(number_of(Table::kVolumes), key));
     if (!row) return false;
@@ -392,6 +400,16 @@ Result<bool> Activator::note_position(const std::string& session, const protocol
     if (committed.error().system_code() != kConflictCode) return committed.error();
   }
   return false;
+}
+
+void Activator::refuse_all(const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  refuses_all_ = why;
+}
+
+std::string Activator::refuses_all() const {
+  const std::lock_guard lock(mutex_);
+  return refuses_all_;
 }
 
 std::optional<ActivationRefusal> Activator::why(const std::string& reference) const {

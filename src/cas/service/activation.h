@@ -61,16 +61,23 @@ class Activator {
   // holds the volume now, or the position is older than the known one. Errors: kSystem.
   Result<bool> note_position(const std::string& session, const protocol::TagUpdate& update, ByteView holder);
 
+  // From now on nothing is granted and no position is taken: this store must not be relied on. For good.
+  void refuse_all(const std::string& why);
+
   // Of the last refusals; nullopt: too old, or never.
   std::optional<ActivationRefusal> why(const std::string& reference) const;
 
  private:
+  std::string refuses_all() const;
+
   Store& store_;
   const SessionRegistry& sessions_;
   Refused refused_;
   Clock clock_;
+  std::mutex contended_;  // held by whoever lost a race, for its next tries: losers must not race each other again
   mutable std::mutex mutex_;
   std::deque<ActivationRefusal> refusals_;
+  std::string refuses_all_;  // why; empty: it does not
 };
 
 }  // namespace casemate::cas

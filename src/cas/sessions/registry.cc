@@ -230,6 +230,16 @@ bool SessionRegistry::may_read(const std::string& name, const policy::Caller& ca
   return require_readable(snapshot, name, caller).has_value();
 }
 
+bool SessionRegistry::is_session_owner(const std::string& name, const policy::Caller& caller) const {
+  const auto stored = find(name);
+  if (!stored) return false;
+  if (!stored.value()) return is_owner(caller);
+  const std::string creator = hex(stored.value()->record.creator);
+  const policy::AccessPolicy* const access = stored.value()->session.access();
+  return (!caller.key_hash.empty() && caller.key_hash == creator) ||
+         (access != nullptr && internal::names_key(policy::update_rule(*access), caller.key_hash, creator));
+}
+
 Outcome<SessionPage> SessionRegistry::list(const std::string& after, std::size_t limit,
                                            const policy::Caller& caller) const {
   constexpr std::size_t kMostLookedAt = 5000;  // in one answer: the rest comes with the next page

@@ -113,6 +113,9 @@ class SessionRegistry {
 
   // Whether the caller may read the session, also one that is gone (then only the owner).
   bool may_read(const std::string& name, const policy::Caller& caller) const;
+  // Whether the caller is one of those who decide about the session: its creator, or named by its update rule. Of one
+  // that is not there: the owner of the CAS.
+  bool is_session_owner(const std::string& name, const policy::Caller& caller) const;
   bool is_owner(const policy::Caller& caller) const;
   std::uint64_t now_ms() const;
   std::size_t session_count() const;

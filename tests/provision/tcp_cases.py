@@ -1,0 +1,225 @@
+"""Cases with a CAS and an attestation service of their own, as on several machines: `casemate cas serve` over TCP,
+`casemate las serve`, `casemate session create`, `casemate run --cas`."""
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from cases import LIMIT, add_secret, digest, expect, wait_for_unlocked
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cas"))
+from service import Service  # noqa: E402
+
+
+class Attestation:
+    """`casemate las serve` with a key that stays."""
+
+    def __init__(self, place):
+        self.socket = place.path("las.sock")
+        self.process = subprocess.Popen([place.casemate, "las", "serve", "--backend", "simulation", "--socket", self.socket,
+                                         "--key", place.path("las.key")], stderr=subprocess.PIPE, text=True)
+        line = self.process.stderr.readline()
+        found = re.search("key id ([0-9a-f]{64})", line)
+        assert found, line
+        self.key_id = found.group(1)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(LIMIT)
+        self.process.stderr.close()
+
+
+class Net:
+    """A CAS with an owner, and an attestation service whose key its sessions name."""
+
+    def __init__(self, place):
+        self.place = place
+        self.runtime_port = 0
+        self.las = Attestation(place)
+        self.cas = Service(place.directory, place.casemate)
+
+    def start(self):
+        self.cas.start("--runtime-listen", "127.0.0.1:%d" % self.runtime_port)
+        self.runtime_port = int(self.cas.facts["runtime_address"].rsplit(":", 1)[1])
+        self.key = self.cas.facts["runtime_key"]
+        return self
+
+    def close(self):
+        self.cas.close()
+        self.las.close()
+
+    def create(self, *words, change=lambda text: text, options=()):
+        """A session for a program; its name is the program's."""
+        self.place.init(*words, options=options)
+        self.place.edit(lambda text: change(re.sub(r"platforms: \[[0-9a-f]{64}\]", "platforms: [%s]" % self.las.key_id,
+                                                   text)))
+        self.hash = self.good("session", "create", "--literal", self.place.path("policy.yml"))
+
+    def update(self, change):
+        self.place.edit(lambda text: change(re.sub("\npredecessor: .*\n", "\n", text)) + "predecessor: %s\n" % self.hash)
+        self.hash = self.good("session", "update", "--literal", self.place.path("policy.yml"))
+
+    def good(self, *words):
+        done = self.cas.run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def words(self, session, *options):
+        return ["run", "--quiet", "--state", self.place.state, "--cas", "127.0.0.1:%d" % self.runtime_port, "--las",
+                self.las.socket, "--cas-key", self.key, "--session", session, *options]
+
+    def run(self, session, *options, program=(), environment=None):
+        words = self.words(session, *options) + (["--", *program] if program else [])
+        return self.place.call(*words, environment=environment)
+
+    def begin(self, session):
+        """A program that runs on; its standard input and output are pipes."""
+        return subprocess.Popen([self.place.casemate, *self.words(session)], cwd=self.place.directory,
+                                env={"PATH": "/usr/bin:/bin", "HOME": self.place.directory}, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def with_net(case):
+    @functools.wraps(case)
+    def run(place):
+        net = Net(place)
+        try:
+            net.start()
+            net.cas.claim()
+            case(place, net)
+        finally:
+            net.close()
+    return run
+
+
+def reference_in(done):
+    found = re.search(r"reference ([0-9a-f]{16})\)", done[2])
+    assert done[0] == 125 and done[1] == "" and found, done
+    return found.group(1)
+
+
+@with_net
+def case_tcp_a_program_gets_all_that_its_session_says(place, net):
+    net.create("/bin/bash", "-c", "echo $0 $TOKEN $(</etc/token) ${LANG-none} ${OTHER-none}; echo line >> /data/log; "
+               "while read -r x; do echo $x; done < /data/log", "ARGUMENT",
+               change=lambda text: add_secret(text).replace('"ARGUMENT"', '"$$CASEMATE::token$$"'))
+    done = net.run("bash/main", environment={"LANG": "C", "OTHER": "x"})
+    assert done[0] == 0, done
+    words = done[1].split()
+    assert len(words[0]) == 32 and words[1:] == [words[0], "token=" + words[0], "C", "none", "line"], done
+    again = net.run("bash/main", environment={"LANG": "C"})
+    assert again[0] == 0 and again[1].split() == words + ["line"], (done, again)
+    entries = net.good("cas", "audit")
+    assert entries.count("\nverdict") + entries.count(" verdict\n") >= 2 and "release" in entries, entries
+    assert words[0] not in entries, "a secret in the log"
+    assert not any(words[0] in line for line in net.cas.events), "a secret in the CAS's events"
+
+
+@with_net
+def case_tcp_variables_stand_for_options(place, net):
+    net.create("/bin/echo", "x")
+    address = "127.0.0.1:%d" % net.runtime_port
+    for prefix in ("CASEMATE", "SCONE"):
+        chosen = {prefix + "_CAS_ADDR": address, prefix + "_CONFIG_ID": "echo/main", prefix + "_LAS_ADDR": net.las.socket}
+        expect(place.call("run", "--quiet", "--state", place.state, environment=chosen), 0, "x\n")
+    expect(place.call("run", "--quiet", "--state", place.state, environment={"CASEMATE_CONFIG_ID": "echo/main"}), 125, "",
+           "CASEMATE_CAS_ADDR")
+
+
+@with_net
+def case_tcp_the_wrong_key_of_a_cas_is_refused(place, net):
+    net.create("/bin/echo", "x")
+    expect(net.run("echo/main"), 0, "x\n")
+    net.key = "0" * 64
+    expect(net.run("echo/main"), 125, "", "another key than --cas-key says: [0-9a-f]{64}")
+
+
+@with_net
+def case_tcp_owners_learn_why_and_others_do_not(place, net):
+    net.create("/bin/echo", "x", change=lambda text: re.sub(r"mrenclave: \[[0-9a-f]{64}\]", "mrenclave: [%s]" % ("0" * 64),
+                                                            text))
+    reference = reference_in(net.run("echo/main"))
+    why = net.good("cas", "why", reference)
+    assert re.search("rule +`attestation` of service 'main'", why) and "0" * 64 in why and "advice" in why, why
+    measured = re.search("found +([0-9a-f]{64})", why).group(1)
+    stranger = place.path("stranger")
+    net.cas.identity(client=stranger)
+    net.cas.trust_as(stranger)
+    hidden = net.cas.run("cas", "why", reference, client=stranger)
+    assert hidden.returncode == 1 and "404" in hidden.stderr and measured not in hidden.stderr, hidden
+    unknown = net.cas.run("cas", "why", "0123456789abcdef")
+    assert unknown.returncode == 1 and "404" in unknown.stderr, unknown
+    # The advice is true.
+    net.update(lambda text: text.replace("0" * 64, measured, 1))
+    expect(net.run("echo/main"), 0, "x\n")
+
+
+@with_net
+def case_tcp_changed_and_removed_sessions_take_effect_at_once(place, net):
+    net.create("/bin/echo", "old")
+    expect(net.run("echo/main"), 0, "old\n")
+    net.update(lambda text: text.replace('"old"', '"new"'))
+    expect(net.run("echo/main"), 0, "new\n")
+    net.update(lambda text: re.sub(r"platforms: \[[0-9a-f]{64}\]", "platforms: [%s]" % ("1" * 64), text))
+    assert "evidence" in net.good("cas", "why", reference_in(net.run("echo/main")))
+    net.good("session", "delete", "echo", "--hash", net.hash)
+    assert "no such session" in net.good("cas", "why", reference_in(net.run("echo/main")))
+
+
+@with_net
+def case_tcp_old_copies_of_volumes_are_refused(place, net):
+    net.create("/bin/bash", "-c", "echo line >> /data/log")
+    expect(net.run("bash/main"), 0)
+    volume = os.path.join(place.state, "volumes", "bash%2Fdata.cmv")
+    wait_for_unlocked(volume)
+    with open(volume, "rb") as file:
+        old = file.read()
+    expect(net.run("bash/main"), 0)
+    wait_for_unlocked(volume)
+    with open(volume, "wb") as file:
+        file.write(old)
+    done = net.run("bash/main")
+    assert done[0] == 125 and "bash%2Fdata.cmv" in done[2], done
+
+
+@with_net
+def case_tcp_a_cas_that_is_gone_is_told(place, net):
+    net.create("/bin/echo", "x")
+    net.cas.stop()
+    expect(net.run("echo/main"), 125, "", r"cannot reach the CAS at 127\.0\.0\.1:%d: " % net.runtime_port)
+    net.start()
+    expect(net.run("echo/main"), 0, "x\n")
+
+
+@with_net
+def case_tcp_an_attestation_service_that_is_gone_is_told(place, net):
+    net.create("/bin/echo", "x")
+    net.las.socket += ".gone"
+    expect(net.run("echo/main"), 125, "", "cannot reach the attestation service")
+
+
+@with_net
+def case_tcp_a_cas_that_was_rolled_back_starts_nothing(place, net):
+    net.create("/bin/echo", "x")
+    net.cas.stop()
+    saved = {}
+    for directory, _, names in os.walk(net.cas.state):
+        for name in names:
+            with open(os.path.join(directory, name), "rb") as file:
+                saved[os.path.join(directory, name)] = file.read()
+    with open(net.cas.anchor, "rb") as file:
+        saved[net.cas.anchor] = file.read()
+    net.start()
+    expect(net.run("echo/main"), 0, "x\n")
+    net.good("cas", "audit")  # the client keeps the newest head
+    net.cas.stop()
+    for path, contents in saved.items():
+        with open(path, "wb") as file:
+            file.write(contents)
+    net.start()
+    refused = net.cas.run("session", "list")
+    assert refused.returncode == 1, refused
+    reference_in(net.run("echo/main"))
