@@ -42,6 +42,7 @@ class HostStore final : public volume::ByteStore {
   // is not read twice: the plaintext is cached).
   Result<void> write(std::uint64_t offset, std::span<const std::byte> data) override;
   Result<void> flush() override;
+  Result<void> write_durably(std::uint64_t offset, std::span<const std::byte> data) override;
   Result<void> resize(std::uint64_t size) override;
 
   const std::string& path() const { return path_; }

@@ -48,6 +48,19 @@ TEST_F(HostStoreFile, ReadsWhatWasWrittenAndZerosBehindAnEnlargement) {
   EXPECT_TRUE(store->flush());
 }
 
+TEST_F(HostStoreFile, WritesDurablyAtAnyPlaceAndBehindTheEnd) {
+  const auto store = open(StoreAccess::kCreateNew);
+  ASSERT_TRUE(store->write(0, bytes_of("0123456789")));
+  ASSERT_TRUE(store->write_durably(3, bytes_of("three")));
+  ASSERT_TRUE(store->write_durably(10, bytes_of("ten")));
+  std::array<std::byte, 13> out;
+  ASSERT_TRUE(store->read(0, out));
+  EXPECT_EQ(std::memcmp(out.data(), "012three89ten", 13), 0);
+  const auto reader = HostStore::open("/proc/self/exe", {.access = StoreAccess::kReadOnly});
+  ASSERT_TRUE(reader);
+  EXPECT_FALSE(reader.value()->write_durably(0, bytes_of("x")));
+}
+
 TEST_F(HostStoreFile, TellsWhereItEnds) {
   const auto store = open(StoreAccess::kCreateNew);
   ASSERT_TRUE(store->write(0, bytes_of("short")));

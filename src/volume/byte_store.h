@@ -29,6 +29,12 @@ class ByteStore {
   virtual Result<void> write(std::uint64_t offset, std::span<const std::byte> data) = 0;
   // Everything written before is durable when this returns (fdatasync and, where needed, the size).
   virtual Result<void> flush() = 0;
+  // As write(), and what it wrote is durable when this returns; of other writes nothing is said. Cheaper than flush()
+  // while others write much.
+  virtual Result<void> write_durably(std::uint64_t offset, std::span<const std::byte> data) {
+    auto written = write(offset, data);
+    return written ? flush() : written;
+  }
   // Makes the store exactly so large; new bytes read as zero, and space for them is allocated where the host can.
   virtual Result<void> resize(std::uint64_t size) = 0;
 };

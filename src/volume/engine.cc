@@ -65,6 +65,7 @@ Result<bool> Engine::grow_store(std::uint64_t missing) {
     const Unit capacity = space.capacity() + std::min(growth, room);
     const Result<void> grown = store_.resize(capacity * kUnitSize);
     if (grown) {
+      loose_writes_.fetch_add(1);
       space.set_capacity(capacity);
       return true;
     }

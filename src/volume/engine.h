@@ -11,6 +11,7 @@
 // any durable state: the engine stops for good (fail()) and the next mount finds everything that was synced.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -296,6 +297,9 @@ class Engine final : public Volume {
   std::deque<RecordPlace> records_;  // that an anchor may name
   std::uint64_t last_sequence_ = 0;  // of the newest record, durable or being written
   bool committing_ = false;
+  // Writes and growths of the store that records to come rely on; how many of them were flushed (for who commits).
+  mutable std::atomic<std::uint64_t> loose_writes_{0};
+  std::uint64_t flushed_writes_ = 0;
   bool closing_ = false, closed_ = false;
   bool superblock_changed_ = false;  // the next checkpoint has something to write in any case
   std::optional<Error> failure_;

@@ -65,8 +65,14 @@ Result<std::optional<PendingRecord>> Engine::prepare_record(Journal::Use use) {
 Result<void> Engine::write_record(PendingRecord& record) {
   const Bytes sealed = CASEMATE_TRY(journal_.seal(record.header, record.payload));
   VOLUME_CHECK(check_slots());
+  // Without data of its own in the store, the record alone must reach the disk: nobody waits for what checkpoints and
+  // other writers have on the way there.
+  const std::uint64_t loose_writes = loose_writes_.load();
+  if (loose_writes == flushed_writes_) return journal_.write_durably(record.begin, sealed);
   VOLUME_CHECK(journal_.write(record.begin, sealed));
-  return store_.flush();
+  VOLUME_CHECK(store_.flush());
+  flushed_writes_ = loose_writes;
+  return {};
 }
 
 void Engine::finish_record(const PendingRecord& record) {

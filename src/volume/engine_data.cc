@@ -196,6 +196,7 @@ Result<void> Engine::store_pages(const PlacedPages& placed, std::span<const std:
     VOLUME_CHECK(store_.write(run.first * kUnitSize, sealed.subspan(done, size)));
     done += size;
   }
+  loose_writes_.fetch_add(1);
   return {};
 }
 

@@ -65,7 +65,7 @@ class Journal {
   // Whether somewhere in the ring stands a record that proves that `sequence` was durable.
   Result<bool> proves_durable(std::uint64_t sequence) const;
 
-  // --- writing. Not thread-safe, except for write().
+  // --- writing. Not thread-safe, except for write() and write_durably().
   void start_at(std::uint64_t head, std::uint64_t tail) { head_ = head, tail_ = tail; }
   std::uint64_t head() const { return head_; }
   std::uint64_t used() const { return head_ - tail_; }
@@ -78,6 +78,9 @@ class Journal {
   // Seals the payload; gives the bytes to write at `place_of(begin)`, and the tag in `header`.
   Result<Bytes> seal(RecordHeader& header, ByteView payload) const;
   Result<void> write(std::uint64_t begin, ByteView record) const { return store_.write(offset_of(begin), record); }
+  Result<void> write_durably(std::uint64_t begin, ByteView record) const {
+    return store_.write_durably(offset_of(begin), record);
+  }
 
  private:
   std::uint64_t offset_of(std::uint64_t place) const { return kJournalUnit * kUnitSize + place % size_; }

@@ -11,12 +11,15 @@ void CrashStates::apply(const StoreEvent& event) {
 
 void CrashStates::advance(std::size_t point) {
   std::size_t covered = covered_;
+  std::set<std::size_t> durable;
   for (std::size_t index = 0; index < point; ++index) {
     if (events_[index].kind == StoreEvent::Kind::kFlush)
       covered = std::max(covered, std::size_t{events_[index].offset});
+    if (events_[index].kind == StoreEvent::Kind::kRangeFlush) durable.insert(events_[index].offset);
   }
   for (; covered_ < covered; ++covered_) apply(events_[covered_]);
   loose_.clear();
+  pieces_.clear();
   loose_sizes_.clear();
   for (std::size_t index = covered_; index < point; ++index) {
     const StoreEvent& event = events_[index];
@@ -25,7 +28,8 @@ void CrashStates::advance(std::size_t point) {
     for (std::size_t begin = 0; begin < event.data.size();) {
       const std::uint64_t offset = event.offset + begin;
       const std::size_t size = std::min<std::size_t>(event.data.size() - begin, kSectorSize - offset % kSectorSize);
-      loose_.push_back({index, offset, begin, size});
+      pieces_.push_back({{index, offset, begin, size}, durable.contains(index)});
+      if (!pieces_.back().second) loose_.push_back(pieces_.back().first);
       begin += size;
     }
   }

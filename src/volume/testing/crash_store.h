@@ -16,8 +16,9 @@ namespace casemate::volume::testing {
 inline constexpr std::size_t kSectorSize = 512;
 
 struct StoreEvent {
-  enum class Kind { kWrite, kResize, kFlush } kind{};
-  std::uint64_t offset = 0;  // of a write; the new size; or how many events were over when the flush began
+  enum class Kind { kWrite, kResize, kFlush, kRangeFlush } kind{};
+  // Of a write; the new size; how many events were over when the flush began; which write is durable from now on.
+  std::uint64_t offset = 0;
   Bytes data;
 };
 
@@ -46,6 +47,20 @@ class TraceStore : public MemoryStore {
     do_meanwhile();
     const std::lock_guard lock(trace_mutex_);
     events_.push_back({StoreEvent::Kind::kFlush, begin, {}});
+    return {};
+  }
+
+  Result<void> write_durably(std::uint64_t offset, std::span<const std::byte> data) override {
+    std::size_t index = 0;
+    {
+      const std::lock_guard lock(trace_mutex_);
+      index = events_.size();
+      events_.push_back({StoreEvent::Kind::kWrite, offset, Bytes(data.begin(), data.end())});
+    }
+    if (auto written = MemoryStore::write(offset, data); !written) return written;
+    do_meanwhile();
+    const std::lock_guard lock(trace_mutex_);
+    events_.push_back({StoreEvent::Kind::kRangeFlush, index, {}});
     return {};
   }
 
@@ -95,9 +110,9 @@ class CrashStates {
   Bytes image(const Keep& keep) const {
     Bytes bytes = durable_;
     for (const std::uint64_t size : loose_sizes_) bytes.resize(std::max<std::uint64_t>(bytes.size(), size));
-    for (std::size_t index = 0; index < loose_.size(); ++index) {
-      const LooseSector& sector = loose_[index];
-      if (!keep(index)) continue;
+    std::size_t index = 0;  // in loose_
+    for (const auto& [sector, is_durable] : pieces_) {
+      if (!is_durable && !keep(index++)) continue;
       if (sector.offset + sector.size > bytes.size()) bytes.resize(sector.offset + sector.size);
       std::memcpy(&bytes[sector.offset], &events_[sector.event].data[sector.begin], sector.size);
     }
@@ -113,6 +128,7 @@ class CrashStates {
   const std::vector<StoreEvent>& events_;
   std::size_t covered_ = 0;  // events in durable_
   std::vector<LooseSector> loose_;
+  std::vector<std::pair<LooseSector, bool>> pieces_;  // the loose ones and, among them, those that are durable alone
   std::vector<std::uint64_t> loose_sizes_;
 };
 
