@@ -93,6 +93,7 @@ constexpr SubcommandRow kSubcommands[] = {
     {"sign", sign_command, "sign what was measured"},
     {"log", log_command, "read and check the transparency log of a CAS, offline"},
     {"las", las_command, "attest the programs of this machine, as its service"},
+    {"net", net_command, "explain and try the rules of the network shield"},
     {"session", session_command, "check, compare, explain sessions (policies); store and approve them in a CAS"},
     {"cas", cas_command, "the configuration and attestation service: serve, claim, audit, back up"},
     {"identity", identity_command, "this client's key, by which a CAS knows it"},

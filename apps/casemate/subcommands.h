@@ -20,6 +20,7 @@ int log_command(const std::vector<std::string>& words);
 int cas_embedded_command(const std::vector<std::string>& words);
 int session_command(const std::vector<std::string>& words);
 int cas_command(const std::vector<std::string>& words);
+int net_command(const std::vector<std::string>& words);
 int identity_command(const std::vector<std::string>& words);
 
 }  // namespace casemate::cli
