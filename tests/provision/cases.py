@@ -18,6 +18,7 @@ class Place:
         self.directory = directory
         self.casemate = casemate
         self.state = os.path.join(directory, "s")
+        self.login = None  # for preexec_fn: which user calls
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -31,7 +32,7 @@ class Place:
     def call(self, *words, environment=None):
         variables = {"PATH": "/usr/bin:/bin", "HOME": self.directory, "LANG": "C"}
         variables.update(environment or {})
-        done = subprocess.run([self.casemate, *words], cwd=self.directory, env=variables, timeout=LIMIT,
+        done = subprocess.run([self.casemate, *words], cwd=self.directory, env=variables, timeout=LIMIT, preexec_fn=self.login,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
@@ -154,6 +155,21 @@ def case_volume_keeps_data_between_runs(place):
     volume = os.path.join(place.state, "volumes", "bash%2Fdata.cmv")
     with open(volume, "rb") as file:
         assert b"line" not in file.read()
+
+
+def case_services_of_ordinary_users_write_into_their_volumes(place):
+    if os.getuid() != 0:
+        raise Skipped("every other case shows it: this user is not root")
+
+    def become_nobody():
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+    os.chown(place.directory, 65534, 65534)
+    place.login = become_nobody
+    place.init("/bin/bash", "-c", "echo line >> /data/log; while read -r x; do echo $x; done < /data/log")
+    expect(place.run(), 0, "line\n")
+    expect(place.run(), 0, "line\nline\n")
 
 
 def case_old_copy_of_a_volume_is_refused(place):

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -19,6 +20,7 @@ struct FileCloser {
   }
 };
 using File = std::unique_ptr<std::FILE, FileCloser>;
+constexpr std::size_t kFirstStep = 16 << 10;
 
 Result<std::map<std::string, std::string, std::less<>>> given_variables(const Options& options) {
   std::map<std::string, std::string, std::less<>> variables;
@@ -49,9 +51,14 @@ Result<std::optional<std::string>> filled_in(const std::string& text, const Opti
 Result<std::string> read_whole_file(const std::string& path, std::size_t limit) {
   const File file(path == "-" ? stdin : std::fopen(path.c_str(), "re"));
   if (file == nullptr) return Error::from_errno("cannot open " + path, errno);
-  std::string text(limit + 1, '\0');
-  const std::size_t size = std::fread(text.data(), 1, text.size(), file.get());
-  if (std::ferror(file.get()) != 0) return Error::from_errno("cannot read " + path, errno);
+  // In growing steps: memory of the limit's size would be touched, and given back, for every small file.
+  std::string text;
+  std::size_t size = 0;
+  for (std::size_t step = kFirstStep; size <= limit && std::feof(file.get()) == 0; step *= 2) {
+    text.resize(std::min(limit + 1, size + step));
+    size += std::fread(text.data() + size, 1, text.size() - size, file.get());
+    if (std::ferror(file.get()) != 0) return Error::from_errno("cannot read " + path, errno);
+  }
   if (size > limit)
     return Error(ErrorCategory::kFormat, path + " has more than " + std::to_string(limit / 1024) + " KiB");
   text.resize(size);

@@ -158,18 +158,37 @@ Digest digest_from_hex(const std::string& text) {
   return digest;
 }
 
-SessionRegistry::~SessionRegistry() = default;
+SessionRegistry::~SessionRegistry() {
+  if (learner_.joinable()) learner_.join();
+}
 
 Result<std::unique_ptr<SessionRegistry>> SessionRegistry::open(Store& store, const RegistryOptions& options) {
   std::unique_ptr<SessionRegistry> registry(new SessionRegistry(store, options));
   registry->parsed_ = std::make_unique<ParsedSessions>(options.most_parsed_bytes);
-  const auto visited = store.snapshot().for_each(number_of(Table::kSessions),
-                                                 [&](const std::string& name, const StoredRow&) -> Result<void> {
-                                                   registry->names_.insert(name);
-                                                   return {};
-                                                 });
-  if (!visited) return visited.error();
+  registry->learner_ =
+      std::thread([&registry = *registry, snapshot = store.snapshot()] { registry.learn_names(snapshot); });
   return registry;
+}
+
+// Beside the first requests. What changes meanwhile is looked up again in the end.
+void SessionRegistry::learn_names(const Snapshot& snapshot) {
+  std::set<std::string> names;
+  Result<void> learnt =
+      snapshot.for_each(number_of(Table::kSessions), [&](const std::string& name, const StoredRow&) -> Result<void> {
+        names.insert(name);
+        return {};
+      });
+  const std::unique_lock lock(names_mutex_);
+  names_ = std::move(names);
+  names_learnt_ = std::move(learnt);
+  for (const std::string& name : changed_meanwhile_) note_name_locked(name);
+  changed_meanwhile_.clear();
+  names_known_.notify_all();
+}
+
+Result<void> SessionRegistry::wait_for_names(std::shared_lock<std::shared_mutex>& lock) const {
+  names_known_.wait(lock, [this] { return names_learnt_.has_value(); });
+  return *names_learnt_;
 }
 
 std::uint64_t SessionRegistry::now_ms() const { return std::max(options_.clock(), store_.snapshot().head().head.time); }
@@ -177,8 +196,7 @@ std::uint64_t SessionRegistry::now_ms() const { return std::max(options_.clock()
 std::string SessionRegistry::log_id() const { return hex(store_.log_id()); }
 
 std::size_t SessionRegistry::session_count() const {
-  const std::shared_lock lock(names_mutex_);
-  return names_.size();
+  return static_cast<std::size_t>(store_.snapshot().count(number_of(Table::kSessions)));
 }
 
 bool SessionRegistry::is_owner(const policy::Caller& caller) const {
@@ -189,6 +207,14 @@ bool SessionRegistry::is_owner(const policy::Caller& caller) const {
 // The newest snapshot decides, so the order in which commits come here does not matter.
 void SessionRegistry::note_name(const std::string& name) {
   const std::unique_lock lock(names_mutex_);
+  if (names_learnt_) {
+    note_name_locked(name);
+  } else {
+    changed_meanwhile_.push_back(name);
+  }
+}
+
+void SessionRegistry::note_name_locked(const std::string& name) {
   const bool exists = store_.snapshot().version_of(number_of(Table::kSessions), name) != kAbsent;
   if (exists) {
     names_.insert(name);
@@ -197,8 +223,9 @@ void SessionRegistry::note_name(const std::string& name) {
   }
 }
 
-bool SessionRegistry::has_children(const std::string& name) const {
-  const std::shared_lock lock(names_mutex_);
+Result<bool> SessionRegistry::has_children(const std::string& name) const {
+  std::shared_lock lock(names_mutex_);
+  if (auto known = wait_for_names(lock); !known) return known.error();
   const auto next = names_.lower_bound(name + "/");
   return next != names_.end() && next->starts_with(name + "/");
 }
@@ -246,7 +273,8 @@ Outcome<SessionPage> SessionRegistry::list(const std::string& after, std::size_t
   std::vector<std::string> names;
   bool is_end = false;
   {
-    const std::shared_lock lock(names_mutex_);
+    std::shared_lock lock(names_mutex_);
+    if (auto known = wait_for_names(lock); !known) return known.error();
     auto next = names_.upper_bound(after);
     for (; next != names_.end() && names.size() < kMostLookedAt; ++next) names.push_back(*next);
     is_end = next == names_.end();
@@ -505,7 +533,8 @@ Outcome<AcceptedChange> SessionRegistry::try_remove(const std::string& name, con
     return Refusal(RefusalKind::kPrecondition, "the stored version is " + stored_hash + ", not " + expected_hash,
                    "read the stored version and decide again");
   }
-  if (has_children(name)) {
+  const bool has_others = CASEMATE_TRY(has_children(name));
+  if (has_others) {
     return Refusal(RefusalKind::kConflict, "other sessions lie in namespace `" + name + "`", "remove those first");
   }
   policy::ApprovalInput input;

@@ -15,10 +15,13 @@
 // Time is the host's, but never below the newest logged time.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
+#include <optional>
 #include <set>
 #include <shared_mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cas/sessions/parsed_sessions.h"
@@ -85,7 +88,8 @@ struct ProposalStep {
 class SessionRegistry {
  public:
   ~SessionRegistry();
-  // `store` must outlive it. Errors: kFormat when a row does not open.
+  // `store` must outlive it. Returns before the names of all sessions are known, which takes opening every session's
+  // row: list() and remove() wait for them, and answer with the error when one of the rows does not open.
   static Result<std::unique_ptr<SessionRegistry>> open(Store& store, const RegistryOptions& options);
 
   // The current version, for the parts of the CAS that act for sessions. Null when there is none. Errors: kFormat.
@@ -147,14 +151,21 @@ class SessionRegistry {
   Outcome<Done> make_room(const Snapshot& snapshot, const std::string& session, Change& change) const;
   Outcome<Proposal> judge(const Snapshot& snapshot, const std::string& id, ProposalRecord record) const;
   bool takes_part(const Snapshot& snapshot, const Proposal& proposal, const policy::Caller& caller) const;
-  bool has_children(const std::string& name) const;
+  void learn_names(const Snapshot& snapshot);
+  Result<void> wait_for_names(std::shared_lock<std::shared_mutex>& lock) const;
+  Result<bool> has_children(const std::string& name) const;
   void note_name(const std::string& name);
+  void note_name_locked(const std::string& name);  // names_mutex_ is held
 
   Store& store_;
   RegistryOptions options_;
   std::unique_ptr<ParsedSessions> parsed_;
   mutable std::shared_mutex names_mutex_;
-  std::set<std::string> names_;  // of all sessions: a store's snapshot has no order
+  mutable std::condition_variable_any names_known_;
+  std::set<std::string> names_;               // of all sessions: a store's snapshot has no order
+  std::optional<Result<void>> names_learnt_;  // how it went; until then names_ is incomplete
+  std::vector<std::string> changed_meanwhile_;
+  std::thread learner_;
 };
 
 // The owner of the CAS: SHA-256 of the key, once claimed.

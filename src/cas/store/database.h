@@ -44,7 +44,9 @@ class StoreDatabase {
   Result<std::vector<UnsealSlot>> slots();
   // The rows "keys" and "state".
   Result<Bytes> meta(const char* name);
-  Result<void> for_each_row(const std::function<Result<void>(TableNumber, Row)>& visit);
+  // Rows whose id begins with a byte in [first, end), in the order of table and id; end is at most 256, which has no
+  // upper limit. kFormat for rows of tables that no store has.
+  Result<void> for_each_row(unsigned first, unsigned end, const std::function<Result<void>(TableNumber, Row)>& visit);
   // kNotFound when there is none.
   Result<Bytes> log_row(std::uint64_t index);
 
@@ -62,6 +64,7 @@ class StoreDatabase {
 
  private:
   Result<void> prepare(DatabaseAccess access);
+  Result<void> require_known_tables();
   Result<void> write_inside(const BatchWrites& batch);
   Result<void> write_rows(const BatchWrites& batch);
 

@@ -101,16 +101,11 @@ Result<void> Engine::load() {
 }
 
 Result<void> Engine::load_rows(State& state) {
-  Digest digest{};
-  auto done = database_.for_each_row([&](TableNumber table, Row row) -> Result<void> {
-    const auto kept = std::make_shared<const Row>(std::move(row));
-    const Digest part = published_.keys->digest_of(table, *kept);
-    for (std::size_t i = 0; i < digest.size(); ++i) digest[i] ^= part[i];
-    state.tables[table].put(kept, state.batch);
-    return {};
-  });
-  if (!done) return done;
-  if (digest != state.rows_digest) return damaged_store("rows were changed, removed, added or replaced by older ones");
+  LoadedRows rows = CASEMATE_TRY(internal::load_rows(options_.directory, *published_.keys, state.batch));
+  if (rows.digest != state.rows_digest) {
+    return damaged_store("rows were changed, removed, added or replaced by older ones");
+  }
+  state.tables = std::move(rows.tables);
   return {};
 }
 

@@ -100,16 +100,26 @@ RowId KeySet::domain_of(std::string_view session) const {
   return session.empty() ? kStoreDomain : id_of(kKeyringTable, keyring_name(session));
 }
 
-Digest KeySet::digest_of(TableNumber table, const Row& row) const {
+Digest KeySet::digest_of(TableNumber table, const Row& row) const { return RowDigester(secrets_).of(table, row); }
+
+Digest RowDigester::of(TableNumber table, const Row& row) {
   // The secret prefix makes the parts unpredictable, which XOR needs; they never leave this module. The row's tag
-  // stands for its contents.
-  Bytes rest = {std::byte{2}};
-  crypto::append(rest, binding_of(table, row));
-  crypto::append(rest, ByteView(row.sealed).last(std::min(row.sealed.size(), crypto::kAeadTagSize)));
-  crypto::Sha256 hash;
-  hash.update(secrets_.id_key.expose());
-  hash.update(rest);
-  return hash.finish();
+  // stands for its contents. What is between them is 0x02 and binding_of(), without making a copy for every row.
+  constexpr std::byte kPrefix[] = {std::byte{2}};
+  std::array<std::byte, 2> table_number;
+  std::array<std::byte, 8> version;
+  for (std::size_t i = 0; i < 2; ++i) table_number[i] = static_cast<std::byte>(table >> (8 - 8 * i));
+  for (std::size_t i = 0; i < 8; ++i) version[i] = static_cast<std::byte>(row.version >> (56 - 8 * i));
+  hash_.update(secrets_.id_key.expose());
+  hash_.update(kPrefix);
+  hash_.update(crypto::as_byte_view(kItemLabel));
+  hash_.update(secrets_.store);
+  hash_.update(table_number);
+  hash_.update(row.id);
+  hash_.update(row.domain);
+  hash_.update(version);
+  hash_.update(ByteView(row.sealed).last(std::min(row.sealed.size(), crypto::kAeadTagSize)));
+  return hash_.finish();
 }
 
 Bytes KeySet::binding_of(TableNumber table, const Row& row) const {

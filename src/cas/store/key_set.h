@@ -35,6 +35,17 @@ struct OpenedRow {
   SecretValue value;
 };
 
+// A row's part of State::rows_digest, for many rows. Threads: one at a time; `secrets` outlives it.
+class RowDigester {
+ public:
+  explicit RowDigester(const KeySecrets& secrets) : secrets_(secrets) {}
+  Digest of(TableNumber table, const Row& row);
+
+ private:
+  const KeySecrets& secrets_;
+  crypto::Sha256 hash_;
+};
+
 // Threads: any number at once.
 class KeySet {
  public:

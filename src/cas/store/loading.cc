@@ -1,12 +1,51 @@
 #include "cas/store/loading.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
+#include <thread>
+#include <vector>
 
 #include "cas/store/draft.h"
 
 namespace casemate::cas::internal {
+
+namespace {
+
+constexpr unsigned kBranches = 256 / RowTree::kBytesPerBranch;
+constexpr std::uint64_t kBytesWorthAThread = 4 << 20;
+
+void exclusive_or(Digest& target, const Digest& other) {
+  for (std::size_t i = 0; i < target.size(); ++i) target[i] ^= other[i];
+}
+
+// Rows whose ids lie in branches [first, end).
+Result<LoadedRows> load_branches(const std::string& directory, const KeySet& keys, std::uint64_t batch, unsigned first,
+                                 unsigned end) {
+  StoreDatabase database = CASEMATE_TRY(open_database(directory, DatabaseAccess::kReadOnly));
+  LoadedRows loaded;
+  RowDigester digester(keys.secrets());
+  auto done = database.for_each_row(first * RowTree::kBytesPerBranch, end * RowTree::kBytesPerBranch,
+                                    [&](TableNumber table, Row row) -> Result<void> {
+                                      exclusive_or(loaded.digest, digester.of(table, row));
+                                      loaded.tables[table].put(std::make_shared<const Row>(std::move(row)), batch);
+                                      return {};
+                                    });
+  if (!done) return done.error();
+  return loaded;
+}
+
+unsigned useful_threads(const std::string& directory) {
+  struct stat status = {};
+  if (::stat(database_path(directory).c_str(), &status) != 0) return 1;
+  const std::uint64_t wanted = 1 + static_cast<std::uint64_t>(status.st_size) / kBytesWorthAThread;
+  const std::uint64_t most = std::clamp(std::thread::hardware_concurrency(), 1U, kBranches);
+  return static_cast<unsigned>(std::min(wanted, most));
+}
+
+}  // namespace
 
 std::string database_path(const std::string& directory) { return directory + "/cas.db"; }
 
@@ -62,6 +101,27 @@ Result<LoadedState> load_state(StoreDatabase& database, const RootKey& root) {
     return damaged_store("the log key is not the one that signed the newest head");
   }
   return loaded;
+}
+
+Result<LoadedRows> load_rows(const std::string& directory, const KeySet& keys, std::uint64_t batch) {
+  const unsigned count = useful_threads(directory);
+  std::vector<std::optional<Result<LoadedRows>>> parts(count);
+  const auto load_part = [&](unsigned part) {
+    parts[part].emplace(
+        load_branches(directory, keys, batch, kBranches * part / count, kBranches * (part + 1) / count));
+  };
+  std::vector<std::thread> others;
+  for (unsigned part = 1; part < count; ++part) others.emplace_back(load_part, part);
+  load_part(0);
+  for (std::thread& other : others) other.join();
+  LoadedRows whole;
+  for (auto& part : parts) {
+    LoadedRows rows = CASEMATE_TRY(std::move(*part));
+    exclusive_or(whole.digest, rows.digest);
+    for (std::size_t table = 0; table < kTableCount; ++table)
+      whole.tables[table].take_over(std::move(rows.tables[table]));
+  }
+  return whole;
 }
 
 }  // namespace casemate::cas::internal

@@ -14,6 +14,11 @@ struct LoadedState {
   std::shared_ptr<State> state;  // without rows
 };
 
+struct LoadedRows {
+  std::array<RowTree, kTableCount> tables;
+  Digest digest{};  // of all of them: to be compared with State::rows_digest
+};
+
 std::string database_path(const std::string& directory);
 Error damaged_store(const std::string& what);
 
@@ -23,5 +28,9 @@ Result<StoreDatabase> open_database(const std::string& directory, DatabaseAccess
 Result<RootKey> unseal_root(StoreDatabase& database, UnsealMethod& method);
 // Opens the rows "keys" and "state" and verifies the newest head. Errors: kFormat.
 Result<LoadedState> load_state(StoreDatabase& database, const RootKey& root);
+
+// Every row of the database, by as many threads as the machine has processors, each with a connection of its own.
+// Nobody may write to the database meanwhile. `batch`: see RowTree::put. Errors: kFormat; those of opening.
+Result<LoadedRows> load_rows(const std::string& directory, const KeySet& keys, std::uint64_t batch);
 
 }  // namespace casemate::cas::internal

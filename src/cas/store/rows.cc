@@ -5,7 +5,7 @@
 namespace casemate::cas::internal {
 namespace {
 
-std::size_t top_branch(const RowId& id) { return std::to_integer<std::size_t>(id[0]) >> 2; }
+std::size_t top_branch(const RowId& id) { return std::to_integer<std::size_t>(id[0]) / RowTree::kBytesPerBranch; }
 std::size_t middle_branch(const RowId& id) { return std::to_integer<std::size_t>(id[1]) >> 2; }
 
 template <typename Rows>
@@ -56,6 +56,11 @@ RowTree::List& RowTree::list_for_change(const RowId& id, std::uint64_t batch) {
 
 void RowTree::put(RowPointer row, std::uint64_t batch) {
   List& list = list_for_change(row->id, batch);
+  if (list.rows.empty() || list.rows.back()->id < row->id) {  // as when a store is loaded, in the order of ids
+    list.rows.push_back(std::move(row));
+    ++count_;
+    return;
+  }
   const auto at = place_of(list.rows, row->id);
   if (at != list.rows.end() && (*at)->id == row->id) {
     *at = std::move(row);
@@ -63,6 +68,19 @@ void RowTree::put(RowPointer row, std::uint64_t batch) {
   }
   list.rows.insert(at, std::move(row));
   ++count_;
+}
+
+void RowTree::take_over(RowTree&& other) {
+  if (!top_) {
+    *this = std::move(other);
+    return;
+  }
+  if (!other.top_) return;
+  for (std::size_t branch = 0; branch < kBranches; ++branch) {
+    auto& middle = other.top_->middles[branch];
+    if (middle) top_->middles[branch] = std::move(middle);
+  }
+  count_ += other.count_;
 }
 
 void RowTree::remove(const RowId& id, std::uint64_t batch) {

@@ -50,6 +50,11 @@ class RowTree {
   // `batch`: larger than in all trees that share structure with this one and are still read.
   void put(RowPointer row, std::uint64_t batch);
   void remove(const RowId& id, std::uint64_t batch);
+  // Takes all rows of a tree that nobody else sees. None of them lies in a branch that this tree
+  // has rows in, and this tree is nobody else's, either: so parts of a table are built by several threads.
+  void take_over(RowTree&& other);
+  // Ids of different branches differ in their first byte divided by this.
+  static constexpr unsigned kBytesPerBranch = 4;
 
  private:
   static constexpr std::size_t kBranches = 64;

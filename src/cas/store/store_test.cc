@@ -324,6 +324,14 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"row_in_another_table", "UPDATE item SET table_number = 5 WHERE id = (SELECT max(id) FROM item)"},
         Damage{"row_added",
                "INSERT INTO item SELECT table_number, randomblob(16), domain, version, sealed FROM item LIMIT 1"},
+        Damage{"row_of_an_unknown_table",
+               "INSERT INTO item SELECT 32, randomblob(16), domain, version, sealed FROM item LIMIT 1"},
+        Damage{"row_of_a_negative_table",
+               "INSERT INTO item SELECT -1, randomblob(16), domain, version, sealed FROM item LIMIT 1"},
+        Damage{"short_id", "INSERT INTO item SELECT 3, X'00', domain, version, sealed FROM item LIMIT 1"},
+        Damage{"long_id",
+               "INSERT INTO item SELECT 3, X'FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF', domain, version, sealed FROM item "
+               "LIMIT 1"},
         Damage{"domain_changed", "UPDATE item SET domain = randomblob(16) WHERE id = (SELECT max(id) FROM item)"},
         Damage{"keys_changed", "UPDATE meta SET sealed = randomblob(100) WHERE name = 'keys'"},
         Damage{"state_changed", "UPDATE meta SET sealed = randomblob(100) WHERE name = 'state'"},
@@ -334,6 +342,54 @@ INSTANTIATE_TEST_SUITE_P(
                "UPDATE log SET sealed = (SELECT sealed FROM log l WHERE l.number = 1) WHERE number = 15"},
         Damage{"other_format", "UPDATE slot SET number = number + 1; PRAGMA user_version = 2"}),
     [](const auto& damage) { return std::string(damage.param.what); });
+
+// Large enough to be loaded by several threads.
+class LargeStore : public StoreTest {
+ protected:
+  static constexpr int kRows = 20'000;
+  static std::string key_of(int number) { return "key" + std::to_string(number); }
+  void fill() {
+    create();
+    for (int number = 0; number < kRows;) {
+      Change change;
+      for (int i = 0; i < 2000; ++i, ++number) {
+        change.rows.push_back(put(key_of(number), std::to_string(number) + std::string(600, 'v')));
+      }
+      ASSERT_TRUE(store_->commit(std::move(change)));
+    }
+  }
+};
+
+TEST_F(LargeStore, HasEveryRowAfterAReopening) {
+  fill();
+  reopen();
+  EXPECT_EQ(store_->snapshot().count(kTable), std::uint64_t{kRows});
+  for (int number = 0; number < kRows; number += 7) {
+    ASSERT_EQ(get(key_of(number)), std::to_string(number) + std::string(600, 'v'));
+  }
+  ASSERT_TRUE(store_->commit(change_of(removal(key_of(5)))));
+  EXPECT_EQ(get(key_of(5)), "absent");
+  reopen();
+  EXPECT_EQ(get(key_of(5)), "absent");
+  EXPECT_EQ(store_->snapshot().count(kTable), std::uint64_t{kRows - 1});
+}
+
+TEST_F(LargeStore, IsRefusedWhenAnyPartHasAnOlderRow) {
+  fill();
+  // One row in every sixteenth of the ids: each thread's part is changed once.
+  for (int sixteenth = 0; sixteenth < 16; sixteenth += 5) {
+    store_.reset();
+    copy_store(directory_.path() + "/kept" + std::to_string(sixteenth));
+    alter(
+        "UPDATE item SET version = version - 1 WHERE table_number = 3 AND id = (SELECT min(id) FROM item WHERE "
+        "table_number = 3 AND id >= X'" +
+        std::string(1, "0123456789abcdef"[sixteenth]) + "0')");
+    const auto opened = open();
+    ASSERT_FALSE(opened) << sixteenth;
+    EXPECT_EQ(opened.error().category(), ErrorCategory::kFormat);
+    put_back(directory_.path() + "/kept" + std::to_string(sixteenth));
+  }
+}
 
 TEST_F(StoreTest, RefusesAnOlderRowAmongNewerOnes) {
   create();

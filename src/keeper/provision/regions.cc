@@ -98,12 +98,24 @@ std::string volume_path(const protocol::StartRequest& request, const std::string
   return request.volumes + "/" + name + "%2F" + volume + ".cmv";
 }
 
+// A fresh volume's root is user 0's; a service of an ordinary user could not write into it.
+Result<void> give_to_service(HostStore& store, const SystemClock& clock, const volume::VolumeKey& key) {
+  if (geteuid() == 0) return {};
+  const auto volume = CASEMATE_TRY(volume::Volume::mount(store, clock, key, volume::MountOptions{}));
+  volume::AttributeChange change;
+  change.uid = geteuid();
+  change.gid = getegid();
+  if (auto changed = volume->set_attributes(volume::kRootInode, change); !changed) return changed.error();
+  return volume->close();
+}
+
 Result<void> make_volume(const std::string& path, const volume::VolumeKey& key) {
   HostStoreOptions options;
   options.access = StoreAccess::kCreateNew;
   const auto store = CASEMATE_TRY(HostStore::open(path, options));
   const SystemClock clock;
   Result<void> made = volume::Volume::create(*store, clock, key, {});
+  if (made) made = give_to_service(*store, clock, key);
   if (!made) unlink(path.c_str());
   return made;
 }
