@@ -90,6 +90,11 @@ std::optional<std::size_t> receive_message(int channel, std::span<std::byte> out
   }
 }
 
+std::optional<std::size_t> find_message(int channel, std::span<std::byte> out) {
+  const ssize_t got = recv(channel, out.data(), out.size(), MSG_DONTWAIT);
+  return got > 0 ? std::optional(static_cast<std::size_t>(got)) : std::nullopt;
+}
+
 bool send_answer(int channel, std::span<const std::byte> message, const Answer& answer) {
   iovec part = {const_cast<std::byte*>(message.data()), message.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostDescriptors)] = {};

@@ -58,6 +58,8 @@ std::size_t encode_answer(Answer& answer, std::span<std::byte> out);
 
 // Waits for a message. nullopt: the other end is gone. `out` has room for kMessageCapacity.
 std::optional<std::size_t> receive_message(int channel, std::span<std::byte> out);
+// A message that is there already. nullopt also when the other end is gone.
+std::optional<std::size_t> find_message(int channel, std::span<std::byte> out);
 // False: the other end is gone.
 bool send_answer(int channel, std::span<const std::byte> message, const Answer& answer);
 
