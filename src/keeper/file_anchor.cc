@@ -1,6 +1,8 @@
 #include "keeper/file_anchor.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +17,7 @@ namespace {
 constexpr std::array<char, 16> kMagic = {'c', 'a', 's', 'e', 'm', 'a', 't', 'e',
                                          '-', 'a', 'n', 'c', 'h', 'r', '2', '\n'};
 constexpr std::size_t kRecordSpacing = 512;  // a sector: one torn write harms one record only
+constexpr std::size_t kMappedSize = 4096;
 
 Result<void> flush_directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -108,14 +111,32 @@ Result<void> FileAnchor::write_record(const volume::Position& position) {
   if (auto opened = ensure_file(); !opened) return opened.error();
   Record record = {kMagic, *volume_id_, count_ + 1, position.epoch, position.sequence, position.chain_tag, {}};
   record.seal = seal_of(record);
-  const auto at = static_cast<off_t>(record.count % 2 * kRecordSpacing);
-  if (pwrite(file_.get(), &record, sizeof(record), at) != ssize_t{sizeof(record)}) {
+  const std::size_t at = record.count % 2 * kRecordSpacing;
+  if (!write_through_memory(record, at) &&
+      pwrite(file_.get(), &record, sizeof(record), static_cast<off_t>(at)) != ssize_t{sizeof(record)}) {
     return Error::from_errno(path_ + ": cannot write the anchor", errno);
   }
   count_ = record.count;
   newest_ = position;
   return {};
 }
+
+// The host's cache of the file, without a system call: each write would change the file's time, and hosts without a
+// journal write inodes with the next fdatasync of any file whose inode lies beside it, the volume's mostly. False: the
+// file is too short (it may have been cut) or cannot be mapped.
+bool FileAnchor::write_through_memory(const Record& record, std::size_t at) {
+  struct stat status = {};
+  if (fstat(file_.get(), &status) != 0 || status.st_size < off_t{kRecordSpacing + sizeof(Record)}) return false;
+  if (memory_ == nullptr) {
+    void* const mapped = mmap(nullptr, kMappedSize, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
+    if (mapped == MAP_FAILED) return false;
+    memory_.reset(static_cast<std::byte*>(mapped));
+  }
+  std::memcpy(memory_.get() + at, &record, sizeof(record));
+  return true;
+}
+
+void FileAnchor::unmap(std::byte* memory) { munmap(memory, kMappedSize); }
 
 Result<void> FileAnchor::note(const volume::Position& position) {
   const std::lock_guard lock(mutex_);

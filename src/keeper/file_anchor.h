@@ -50,10 +50,12 @@ class FileAnchor final : public NotingAnchor {
 
  private:
   FileAnchor(std::string path, crypto::SecretBytes<32> key) : path_(std::move(path)), key_(std::move(key)) {}
+  static void unmap(std::byte* memory);
 
   struct Record;
   Result<void> ensure_file();
   Result<void> write_record(const volume::Position& position);
+  bool write_through_memory(const Record& record, std::size_t at);
   std::array<std::byte, 32> seal_of(const Record& record) const;
   bool verifies(const Record& record) const;
 
@@ -61,6 +63,7 @@ class FileAnchor final : public NotingAnchor {
   crypto::SecretBytes<32> key_;
   std::mutex mutex_;  // guards everything below
   UniqueFd file_;
+  std::unique_ptr<std::byte, decltype(&unmap)> memory_{nullptr, &unmap};  // the file, once both records are there
   std::optional<std::array<std::byte, 16>> volume_id_;
   std::uint64_t count_ = 0;  // of records ever written
   std::optional<volume::Position> newest_;

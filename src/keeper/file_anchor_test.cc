@@ -70,6 +70,16 @@ TEST_F(AnchorFile, SurvivesTornNewerRecord) {
   }
 }
 
+TEST_F(AnchorFile, GoesOnWhenTheFileWasCut) {
+  const auto anchor = open(key_);
+  for (std::uint64_t i = 1; i <= 4; ++i) ASSERT_TRUE(anchor->note(position(1, i)));
+  std::filesystem::resize_file(path(), 0);
+  ASSERT_TRUE(anchor->store(position(1, 5)));
+  EXPECT_EQ(open(key_)->load().value(), position(1, 5));
+  for (std::uint64_t i = 6; i <= 9; ++i) ASSERT_TRUE(anchor->note(position(1, i)));
+  EXPECT_EQ(open(key_)->load().value(), position(1, 9));
+}
+
 TEST_F(AnchorFile, IsRefusedWhenDamagedOrForeign) {
   ASSERT_TRUE(open(key_)->store(position(3, 7)));
   const auto foreign = open(volume::VolumeKey::random().value())->load();
