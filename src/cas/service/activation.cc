@@ -118,6 +118,15 @@ Judged<Fine> check_purpose(const attest::VerificationResult& result) {
   return Fine{};
 }
 
+// Whether the service expects that anything of its network is protected or denied.
+bool asks_for_network_shield(const policy::Network& network) {
+  if (network.mode == policy::ShieldMode::kDisabled) return false;
+  const bool names_protected = std::any_of(network.rules.begin(), network.rules.end(),
+                                           [](const policy::NetworkRule& rule) { return rule.is_protected; });
+  return names_protected || network.mode == policy::ShieldMode::kProtected ||
+         network.refuse_unsupported_protocols.value_or(false);
+}
+
 // What this version does not enforce must not be believed to be enforced.
 Judged<Fine> check_enforceable(const policy::Session& session, const policy::Service& service) {
   const policy::Security* const security = session.security_rules();
@@ -126,7 +135,7 @@ Judged<Fine> check_enforceable(const policy::Session& session, const policy::Ser
       {security != nullptr && security->one_time_password.has_value(), "one_time_password_shared_secret"},
       {security != nullptr && security->service_access_token.has_value(), "service_access_token"},
       {security != nullptr && security->singleton, "singleton_enclaves"},
-      {service.network.mode == policy::ShieldMode::kProtected, "network: mode: protected"},
+      {asks_for_network_shield(service.network), "network"},
       {service.file_protection.is_given(), "fspf_path"}};
   for (const auto& [is_asked, key] : missing) {
     if (is_asked) return Reason{std::string("`") + key + "` is not enforced by this version", "", "", "leave it out"};

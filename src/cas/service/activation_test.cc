@@ -173,6 +173,27 @@ TEST_F(ActivatorTest, RefusesWhatItCannotEnforce) {
   }
 }
 
+// Such a service would speak plain text where its owner reads "protected".
+TEST_F(ActivatorTest, RefusesServicesThatExpectTheNetworkShield) {
+  const std::pair<const char*, bool> networks[] = {
+      {"{mode: protected}", true},
+      {"{unsupported_protocols: refuse}", true},
+      {"{clients: [{name: db, destination: \"TCP:db:3306\", server_auth: x}]}", true},
+      {"{mode: disabled, clients: [{name: db, destination: \"TCP:db:3306\", server_auth: x}]}", false},
+      {"{servers: [{name: web, port: \"TCP:80\", protection: unprotected}]}", false},
+  };
+  const std::string security = "security: {attestation: {tolerate: [simulation]}}\n";
+  for (const auto& [network, is_refused] : networks) {
+    const std::string name = "n" + std::to_string(told_.size()) + (is_refused ? "" : std::string(network).substr(1, 3));
+    ASSERT_EQ(put(name, text(security, "    network: " + std::string(network) + "\n")), "") << network;
+    protocol::ProvisionRequest asked = good_request();
+    asked.session = name;
+    const std::string reason = refusal(asked);
+    EXPECT_EQ(reason.find("`network` is not enforced by this version") != std::string::npos, is_refused)
+        << network << ": " << reason;
+  }
+}
+
 TEST_F(ActivatorTest, RefusesVariablesWithNul) {
   ASSERT_EQ(put("shop", text()), "");
   protocol::ProvisionRequest asked = good_request();
