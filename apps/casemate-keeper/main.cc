@@ -1,4 +1,5 @@
-// casemate-keeper DESCRIPTION, or --provision: started by `casemate run`, never by hand. src/keeper is the work.
+// casemate-keeper DESCRIPTION, --provision or --rejoin: started by `casemate run`, never by hand. src/keeper is the
+// work.
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -26,6 +27,7 @@ int main(int argc, char** argv) {
   casemate::crypto::ignore_host_configuration();
   try {
     if (std::string_view(argv[1]) == "--provision") return casemate::keeper_app::start_service();
+    if (std::string_view(argv[1]) == "--rejoin") return casemate::keeper_app::rejoin_service();
     return casemate::keeper::run_keeper(argv[1]);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "casemate: keeper: %s; this host is short of memory, or this is a defect worth a report\n",

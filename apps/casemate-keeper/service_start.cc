@@ -149,6 +149,23 @@ Result<void> become_runtime(Handed& handed, runtime::LaunchState& state) {
 }
 
 // The keeper proper: no child that the program might wait for, no terminal's signals. Its report ends the wait.
+// Where volumes report to, and how it is found again: with the CAS's key that evidence was bound to, whatever the host
+// says about keys, and for the activation that this is.
+std::shared_ptr<keeper::PositionReporter> make_reporter(const Configuration& configuration, const StartRequest& request,
+                                                        std::unique_ptr<crypto::TlsChannel> channel) {
+  StartRequest again = request;
+  again.cas_key_id.assign(channel->server_key_id().begin(), channel->server_key_id().end());
+  again.resumed = configuration.holder;
+  again.environment.clear();
+  const auto warn = [is_quiet = request.is_quiet](const std::string& text) {
+    const std::string line = "casemate: " + text + "\n";
+    if (!is_quiet) static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
+  };
+  return std::make_shared<keeper::PositionReporter>(
+      keeper::link_over(std::move(channel)), [again = std::move(again)] { return keeper::rejoin(again); }, warn,
+      keeper::PositionReporter::Limits());
+}
+
 Result<UniqueFd> fork_keeper(Configuration& configuration, const StartRequest& request,
                              std::unique_ptr<crypto::TlsChannel> channel) {
   int sockets[2], pipes[2];
@@ -157,7 +174,7 @@ Result<UniqueFd> fork_keeper(Configuration& configuration, const StartRequest& r
   if (pipe2(pipes, O_CLOEXEC) != 0) return own_failure("no pipe");
   const UniqueFd report(pipes[0]);
   UniqueFd report_end(pipes[1]);
-  auto reporter = std::make_shared<keeper::PositionReporter>(std::move(channel));
+  auto reporter = make_reporter(configuration, request, std::move(channel));
   // The connection is the keeper's: this process must not say goodbye on it.
   static std::shared_ptr<keeper::PositionReporter> kept;
   kept = reporter;
@@ -211,6 +228,14 @@ Result<void> run(const StartRequest& request) {
 }
 
 }  // namespace
+
+int rejoin_service() {
+  if (environ[0] != nullptr) return kExitOwnFailure;
+  close_range(protocol::kRejoinDescriptor + 1, ~0U, 0);
+  signal(SIGPIPE, SIG_IGN);
+  keeper::serve_rejoined(read_request(), protocol::kRejoinDescriptor);
+  return 0;
+}
 
 int start_service() {
   if (environ[0] != nullptr) {

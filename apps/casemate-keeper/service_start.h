@@ -7,4 +7,7 @@ namespace casemate::keeper_app {
 // Returns the exit code when no program was started: 125, after one line.
 int start_service();
 
+// --rejoin: a new connection to the CAS for a keeper whose own broke (keeper/provision/cas_link.h).
+int rejoin_service();
+
 }  // namespace casemate::keeper_app

@@ -60,7 +60,7 @@ void put(CborWriter& out, const VolumeTag& tag) {
   out.byte_string(tag.chain_tag);
 }
 void put(CborWriter& out, const GrantedVolume& volume) {
-  out.array(7);
+  out.array(8);
   put(out, volume.name);
   put(out, volume.path);
   out.byte_string(volume.key);
@@ -68,6 +68,7 @@ void put(CborWriter& out, const GrantedVolume& volume) {
   put(out, volume.tag);
   out.unsigned_number(static_cast<std::uint64_t>(volume.freshness));
   out.unsigned_number(volume.bound_milliseconds);
+  out.unsigned_number(static_cast<std::uint64_t>(volume.cas_loss));
 }
 void put(CborWriter& out, const GrantedRegion& region) {
   out.array(4);
@@ -129,6 +130,14 @@ Result<void> take(CborReader& in, std::array<std::byte, kSize>& bytes) {
   std::ranges::copy(found, bytes.begin());
   return {};
 }
+enum class Missing { kRefused, kAllowed };
+Result<void> take_holder(CborReader& in, Bytes& holder, Missing missing) {
+  const ByteView found = CASEMATE_TRY(in.byte_string());
+  const bool is_missing = found.empty() && missing == Missing::kAllowed;
+  if (!is_missing && found.size() != kProvisionHolderSize) return malformed("an activation's name has another size");
+  holder = crypto::to_bytes(found);
+  return {};
+}
 template <typename Enumeration>
 Result<void> take_choice(CborReader& in, Enumeration& choice, Enumeration last) {
   const std::uint64_t number = CASEMATE_TRY(in.unsigned_number());
@@ -169,11 +178,12 @@ Result<void> take(CborReader& in, VolumeTag& tag) {
                 [&] { return take(in, tag.sequence); }, [&] { return take(in, tag.chain_tag); });
 }
 Result<void> take(CborReader& in, GrantedVolume& volume) {
-  return all_of([&] { return expect_array(in, 7); }, [&] { return take_name(in, volume.name); },
+  return all_of([&] { return expect_array(in, 8); }, [&] { return take_name(in, volume.name); },
                 [&] { return take_name(in, volume.path); }, [&] { return take(in, volume.key); },
                 [&] { return take(in, volume.is_new); }, [&] { return take(in, volume.tag); },
                 [&] { return take_choice(in, volume.freshness, VolumeFreshness::kLocal); },
-                [&] { return take(in, volume.bound_milliseconds); });
+                [&] { return take(in, volume.bound_milliseconds); },
+                [&] { return take_choice(in, volume.cas_loss, VolumeCasLoss::kInsecureContinue); });
 }
 Result<void> take(CborReader& in, GrantedRegion& region) {
   return all_of([&] { return expect_array(in, 4); }, [&] { return take_name(in, region.path); },
@@ -204,6 +214,7 @@ Configuration::~Configuration() {
   for (Variable& variable : environment) wipe_text(variable.value);
   for (GrantedFile& file : files) wipe_text(file.content);
   for (GrantedVolume& volume : volumes) crypto::wipe(volume.key);
+  crypto::wipe(holder);
 }
 
 Bytes encode(const Challenge& message) {
@@ -214,17 +225,18 @@ Bytes encode(const Challenge& message) {
 }
 
 Bytes encode(const ProvisionRequest& message) {
-  CborWriter out = begin(Type::kRequest, 7);
+  CborWriter out = begin(Type::kRequest, 8);
   out.byte_string(message.evidence);
   out.byte_string(message.runtime_key);
   for (const std::string* text : {&message.session, &message.service, &message.one_time_password}) put(out, *text);
   put(out, message.host_arguments);
   put(out, message.environment);
+  out.byte_string(message.resumed);
   return out.take();
 }
 
 Bytes encode(const Configuration& configuration) {
-  CborWriter out = begin(Type::kConfiguration, 9);
+  CborWriter out = begin(Type::kConfiguration, 10);
   put(out, configuration.arguments);
   put(out, configuration.environment);
   put(out, configuration.working_directory);
@@ -234,6 +246,7 @@ Bytes encode(const Configuration& configuration) {
   put(out, configuration.digests);
   put(out, configuration.allows_tracing);
   put(out, configuration.allows_core_dumps);
+  out.byte_string(configuration.holder);
   return out.take();
 }
 
@@ -274,25 +287,26 @@ Result<Challenge> decode_challenge(ByteView message) {
 
 Result<ProvisionRequest> decode_request(ByteView message) {
   ProvisionRequest decoded;
-  CborReader in = CASEMATE_TRY(open(message, Type::kRequest, 7));
+  CborReader in = CASEMATE_TRY(open(message, Type::kRequest, 8));
   decoded.evidence = crypto::to_bytes(CASEMATE_TRY(in.byte_string()));
   auto taken =
       all_of([&] { return take(in, decoded.runtime_key); }, [&] { return take_name(in, decoded.session); },
              [&] { return take_name(in, decoded.service); }, [&] { return take_name(in, decoded.one_time_password); },
              [&] { return take(in, decoded.host_arguments); }, [&] { return take(in, decoded.environment); },
-             [&] { return in.finish(); });
+             [&] { return take_holder(in, decoded.resumed, Missing::kAllowed); }, [&] { return in.finish(); });
   if (!taken) return taken.error();
   return decoded;
 }
 
 Result<Configuration> decode_configuration(ByteView message) {
   Configuration decoded;
-  CborReader in = CASEMATE_TRY(open(message, Type::kConfiguration, 9));
+  CborReader in = CASEMATE_TRY(open(message, Type::kConfiguration, 10));
   auto taken = all_of([&] { return take(in, decoded.arguments); }, [&] { return take(in, decoded.environment); },
                       [&] { return take_name(in, decoded.working_directory); }, [&] { return take(in, decoded.files); },
                       [&] { return take(in, decoded.volumes); }, [&] { return take(in, decoded.regions); },
                       [&] { return take(in, decoded.digests); }, [&] { return take(in, decoded.allows_tracing); },
-                      [&] { return take(in, decoded.allows_core_dumps); }, [&] { return in.finish(); });
+                      [&] { return take(in, decoded.allows_core_dumps); },
+                      [&] { return take_holder(in, decoded.holder, Missing::kRefused); }, [&] { return in.finish(); });
   if (!taken) return taken.error();
   return decoded;
 }
@@ -330,7 +344,7 @@ Result<TagAnswer> decode_tag_answer(ByteView message) {
 }
 
 Bytes encode(const StartRequest& request) {
-  CborWriter out = begin(Type::kStart, 12);
+  CborWriter out = begin(Type::kStart, 13);
   put(out, request.cas);
   out.byte_string(request.cas_key_id);
   for (const std::string* text : {&request.las, &request.session, &request.service, &request.one_time_password}) {
@@ -342,12 +356,13 @@ Bytes encode(const StartRequest& request) {
   put(out, request.manifests);
   put(out, request.owner);
   put(out, request.is_quiet);
+  out.byte_string(request.resumed);
   return out.take();
 }
 
 Result<StartRequest> decode_start_request(ByteView bytes) {
   StartRequest decoded;
-  CborReader in = CASEMATE_TRY(open(bytes, Type::kStart, 12));
+  CborReader in = CASEMATE_TRY(open(bytes, Type::kStart, 13));
   if (auto taken = take_name(in, decoded.cas); !taken) return taken.error();
   decoded.cas_key_id = crypto::to_bytes(CASEMATE_TRY(in.byte_string()));
   auto taken =
@@ -356,7 +371,7 @@ Result<StartRequest> decode_start_request(ByteView bytes) {
              [&] { return take(in, decoded.arguments); }, [&] { return take(in, decoded.environment); },
              [&] { return take_name(in, decoded.volumes); }, [&] { return take_name(in, decoded.manifests); },
              [&] { return take_name(in, decoded.owner); }, [&] { return take(in, decoded.is_quiet); },
-             [&] { return in.finish(); });
+             [&] { return take_holder(in, decoded.resumed, Missing::kAllowed); }, [&] { return in.finish(); });
   if (!taken) return taken.error();
   return decoded;
 }

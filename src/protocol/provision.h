@@ -4,6 +4,7 @@
 //   attester  Request        evidence over bound_value() of this very channel, and what the host asks for
 //   CAS       Grant | Refusal
 //   attester  TagUpdate      any number: the newest state of a volume       CAS  TagAnswer
+// An attester whose connection broke begins again, and names the activation that goes on.
 // Messages are frames of at most kMessageLimit bytes; each is one deterministic CBOR array that begins with version and
 // type. Decoders take exactly what encoders make. Errors of all decoders: kFormat.
 //
@@ -54,7 +55,10 @@ struct ProvisionRequest {
   std::string one_time_password;      // empty: none
   std::vector<Word> host_arguments;   // @@0, @@1, ...
   std::vector<Variable> environment;  // of the host's, for what the session passes through
+  // Of an earlier activation, which goes on over a new connection; empty: a new one. See Configuration::holder.
+  Bytes resumed;
 };
+inline constexpr std::size_t kProvisionHolderSize = 16;
 
 struct GrantedFile {
   std::string path;
@@ -70,6 +74,8 @@ struct VolumeTag {
 };
 
 enum class VolumeFreshness : std::uint64_t { kStrict = 0, kBounded = 1, kLocal = 2 };
+// What syncs of the volume do while the CAS is away.
+enum class VolumeCasLoss : std::uint64_t { kWait = 0, kStop = 1, kInsecureContinue = 2 };
 
 struct GrantedVolume {
   std::string name, path;
@@ -78,6 +84,7 @@ struct GrantedVolume {
   VolumeTag tag;
   VolumeFreshness freshness = VolumeFreshness::kStrict;
   std::uint64_t bound_milliseconds = 0;
+  VolumeCasLoss cas_loss = VolumeCasLoss::kWait;
 };
 
 enum class RegionProtection : std::uint64_t { kHost = 0, kEphemeral = 1, kAuthenticated = 2 };
@@ -104,6 +111,8 @@ struct Configuration {
   std::vector<GrantedRegion> regions;
   std::vector<GrantedDigest> digests;
   bool allows_tracing = false, allows_core_dumps = false;
+  // Names this activation to the CAS: whoever shows it, with evidence, goes on with it. kProvisionHolderSize bytes.
+  Bytes holder;
 
   Configuration() = default;
   Configuration(Configuration&&) = default;

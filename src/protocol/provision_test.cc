@@ -15,6 +15,7 @@ ProvisionRequest sample_request() {
   request.service = "web";
   request.host_arguments = {"web", std::string("\xff\x01 odd"), ""};
   request.environment = {{"LANG", "C"}, {"EMPTY", ""}};
+  request.resumed = Bytes(kProvisionHolderSize, std::byte{8});
   return request;
 }
 
@@ -34,6 +35,7 @@ Configuration sample_configuration() {
   configuration.volumes = {volume};
   configuration.regions = {{"/proc", RegionProtection::kHost, "", true}};
   configuration.digests = {{"/usr/bin/web", std::string(64, 'a')}};
+  configuration.holder = Bytes(kProvisionHolderSize, std::byte{7});
   return configuration;
 }
 

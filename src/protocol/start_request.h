@@ -14,6 +14,7 @@ namespace casemate::protocol {
 
 inline constexpr int kStartDescriptor = 3;         // a memory file with a StartRequest
 inline constexpr int kRuntimeImageDescriptor = 4;  // casemate-runtime, open for reading
+inline constexpr int kRejoinDescriptor = 4;        // instead, in a process for a new connection: a socket to its keeper
 inline constexpr std::size_t kStartRequestLimit = 4 * 1024 * 1024;
 
 struct StartRequest {
@@ -27,6 +28,7 @@ struct StartRequest {
   std::string manifests;  // directory of manifests, by their digests
   std::string owner;      // socket of an embedded CAS, which explains refusals at once; empty: none
   bool is_quiet = false;
+  Bytes resumed;  // of an activation whose connection broke; written by the keeper for itself, never by the host
 };
 
 Bytes encode(const StartRequest& request);

@@ -3,12 +3,12 @@
 import functools
 import os
 import re
-import signal
+import select
+import shutil
 import subprocess
 import sys
-import time
 
-from cases import LIMIT, add_secret, digest, expect, wait_for_unlocked
+from cases import LIMIT, add_secret, expect, wait_for_unlocked
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cas"))
 from service import Service  # noqa: E402
@@ -152,7 +152,7 @@ def case_tcp_owners_learn_why_and_others_do_not(place, net):
     assert hidden.returncode == 1 and "404" in hidden.stderr and measured not in hidden.stderr, hidden
     unknown = net.cas.run("cas", "why", "0123456789abcdef")
     assert unknown.returncode == 1 and "404" in unknown.stderr, unknown
-    # The advice is true.
+#The advice is true.
     net.update(lambda text: text.replace("0" * 64, measured, 1))
     expect(net.run("echo/main"), 0, "x\n")
 
@@ -205,6 +205,140 @@ def case_tcp_an_attestation_service_that_is_gone_is_told(place, net):
 def case_tcp_a_cas_that_was_rolled_back_starts_nothing(place, net):
     net.create("/bin/echo", "x")
     net.cas.stop()
+    saved = files_of(net)
+    net.start()
+    expect(net.run("echo/main"), 0, "x\n")
+    net.good("cas", "audit")  # the client keeps the newest head
+    net.cas.stop()
+    put_back(net, saved)
+    net.start()
+    refused = net.cas.run("session", "list")
+    assert refused.returncode == 1, refused
+    reference_in(net.run("echo/main"))
+
+
+WRITER = ("while read -r x; do echo $x >> /data/log; if sync /data/log; then echo synced $x; else echo failed $x; fi; "
+          "done; echo $(</data/log)")
+
+
+class Writer:
+    """A program that makes every line durable that it is given, and says whether that went well."""
+
+    def __init__(self, net, change=lambda text: text):
+        net.create("/bin/bash", "-c", WRITER, change=change, options=["--file", "/usr/bin/sync", "--file", "/bin/sync"])
+        self.net = net
+        self.again()
+
+    def again(self):
+        self.process = self.net.begin("bash/main")
+
+    def say(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def hear(self):
+        line = self.process.stdout.readline().strip()
+        assert line, "the program ended with %s: %s" % (self.process.wait(LIMIT), self.process.stderr.read())
+        return line
+
+    def has_said(self, seconds):
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
+
+    def tell(self, line):
+        self.say(line)
+        return self.hear()
+
+    def end(self):
+        self.process.stdin.close()
+        rest = self.process.stdout.read().strip()
+        assert self.process.wait(LIMIT) == 0, self.process.stderr.read()
+        volume = os.path.join(self.net.place.state, "volumes", "bash%2Fdata.cmv")
+        wait_for_unlocked(volume)
+        return rest
+
+
+@with_net
+def case_tcp_a_killed_cas_that_comes_back_is_waited_for(place, net):
+    writer = Writer(net)
+    assert writer.tell("a") == "synced a"
+    for line in ("b", "c"):
+        net.cas.kill()
+        writer.say(line)
+        assert not writer.has_said(0.5), "a sync that nobody acknowledged"
+        net.start()
+        assert writer.hear() == "synced " + line
+        assert writer.tell(line + line) == "synced " + line + line
+    assert writer.end() == "a b bb c cc"
+    writer.again()
+    assert writer.end() == "a b bb c cc", "the newest state is what the CAS knows"
+    assert net.good("cas", "audit").count(" release\n") == 4
+
+
+@with_net
+def case_tcp_syncs_fail_without_the_cas_where_the_session_says_stop(place, net):
+    writer = Writer(net, lambda text: text.replace("freshness: strict", "freshness: strict, on_cas_loss: stop"))
+    assert writer.tell("a") == "synced a"
+    net.cas.kill()
+    assert writer.tell("b") == "failed b"
+    net.start()
+    assert writer.tell("c") == "failed c", "for good"
+    writer.process.stdin.close()
+    writer.process.wait(LIMIT)
+
+
+@with_net
+def case_tcp_syncs_go_on_without_the_cas_where_the_session_says_so(place, net):
+    writer = Writer(net, lambda text: text.replace("freshness: strict",
+                                                   "freshness: strict, on_cas_loss: insecure-continue"))
+    assert writer.tell("a") == "synced a"
+    net.cas.kill()
+    assert writer.tell("b") == "synced b"
+    net.start()
+    assert writer.end() == "a b"
+
+
+@with_net
+def case_tcp_a_service_whose_session_changed_does_not_come_back(place, net):
+    writer = Writer(net)
+    assert writer.tell("a") == "synced a"
+    net.cas.kill()
+    net.start()
+    net.update(lambda text: re.sub(r"platforms: \[[0-9a-f]{64}\]", "platforms: [%s]" % ("1" * 64), text))
+    assert writer.tell("b") == "failed b"
+    writer.process.stdin.close()
+    writer.process.wait(LIMIT)
+
+
+@with_net
+def case_tcp_a_service_that_was_replaced_meanwhile_is_told_so(place, net):
+    writer = Writer(net)
+    assert writer.tell("a") == "synced a"
+    net.cas.kill()
+    net.start()
+    newer = net.run("bash/main")  # holds the volume at the CAS from now on, and finds its file in use
+    assert newer[0] == 125, newer
+    assert writer.tell("b") == "failed b"
+    writer.process.stdin.close()
+    writer.process.wait(LIMIT)
+
+
+@with_net
+def case_tcp_a_cas_that_comes_back_with_an_old_database_gets_nothing(place, net):
+    writer = Writer(net)
+    assert writer.tell("a") == "synced a"
+    net.cas.stop()
+    saved = files_of(net)
+    net.start()
+    assert writer.tell("b") == "synced b"
+    net.cas.kill()
+    put_back(net, saved)
+    net.start()
+    assert writer.tell("c") == "failed c"
+    writer.process.stdin.close()
+    writer.process.wait(LIMIT)
+
+
+def files_of(net):
     saved = {}
     for directory, _, names in os.walk(net.cas.state):
         for name in names:
@@ -212,14 +346,13 @@ def case_tcp_a_cas_that_was_rolled_back_starts_nothing(place, net):
                 saved[os.path.join(directory, name)] = file.read()
     with open(net.cas.anchor, "rb") as file:
         saved[net.cas.anchor] = file.read()
-    net.start()
-    expect(net.run("echo/main"), 0, "x\n")
-    net.good("cas", "audit")  # the client keeps the newest head
-    net.cas.stop()
+    return saved
+
+
+def put_back(net, saved):
+    """Nothing of what came later stays: a journal would bring it back."""
+    shutil.rmtree(net.cas.state)
     for path, contents in saved.items():
-        with open(path, "wb") as file:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(contents)
-    net.start()
-    refused = net.cas.run("session", "list")
-    assert refused.returncode == 1, refused
-    reference_in(net.run("echo/main"))

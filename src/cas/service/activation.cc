@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t kKeptRefusals = 1024;
 constexpr int kTries = 32;  // of what lost a race; from the second on, one after the other
-constexpr std::size_t kHolderSize = 16;
 
 // Why an activation is refused, on its way to the owner.
 struct Reason {
@@ -206,6 +205,17 @@ protocol::VolumeFreshness freshness_of(const policy::Volume& volume) {
   }
 }
 
+protocol::VolumeCasLoss cas_loss_of(const policy::Volume& volume) {
+  switch (volume.on_cas_loss.value_or(policy::OnCasLoss::kWait)) {
+    case policy::OnCasLoss::kStop:
+      return protocol::VolumeCasLoss::kStop;
+    case policy::OnCasLoss::kInsecureContinue:
+      return protocol::VolumeCasLoss::kInsecureContinue;
+    default:
+      return protocol::VolumeCasLoss::kWait;
+  }
+}
+
 Judged<Fine> fill_volumes(protocol::Configuration& to, Change& change, const Snapshot& snapshot,
                           const policy::Session& session, const policy::Image& image, ByteView holder) {
   for (const policy::Mount& mount : image.mounts) {
@@ -230,6 +240,7 @@ Judged<Fine> fill_volumes(protocol::Configuration& to, Change& change, const Sna
     granted.tag = record.position;
     granted.freshness = freshness_of(*volume);
     granted.bound_milliseconds = volume->freshness_bound.value_or(1000);
+    granted.cas_loss = cas_loss_of(*volume);
     to.volumes.push_back(granted);
     crypto::wipe(granted.key);
     record.holder = crypto::to_bytes(holder);
@@ -242,7 +253,7 @@ Judged<Fine> fill_volumes(protocol::Configuration& to, Change& change, const Sna
 // --- the log
 
 void log_activation(Change& change, const protocol::ProvisionRequest& request, const attest::VerificationResult& result,
-                    const StoredSession& stored, const ServiceSecrets& secrets,
+                    const StoredSession& stored, const std::vector<std::string>& secrets,
                     const protocol::Configuration& configuration) {
   Verdict verdict;
   verdict.session = request.session;
@@ -262,7 +273,7 @@ void log_activation(Change& change, const protocol::ProvisionRequest& request, c
   release.session = request.session;
   release.service = request.service;
   release.session_digest = stored.record.hash;
-  release.secrets = secrets.names();
+  release.secrets = secrets;
   for (const protocol::GrantedVolume& volume : configuration.volumes) release.volumes.push_back(volume.name);
   release.recipient = verdict.runtime_key;
   change.log(std::move(verdict));
@@ -284,18 +295,20 @@ class Attempt {
     static_cast<void>(CASEMATE_TRY(find()));
     static_cast<void>(CASEMATE_TRY(appraise()));
     static_cast<void>(CASEMATE_TRY(check_enforceable(session(), *service_)));
+    change_.checks.push_back({number_of(Table::kSessions), request_.session, stored_->row_version});
+    if (!request_.resumed.empty()) return resume();
     ServiceSecrets secrets = CASEMATE_TRY(ServiceSecrets::gather(snapshot_, sessions_, *stored_, *service_, now_));
     Activation activation;
-    activation.holder.resize(kHolderSize);
+    activation.holder.resize(protocol::kProvisionHolderSize);
     if (auto filled = crypto::random_bytes(activation.holder); !filled) return filled.error();
     const policy::Image& image = *session().find_image(service_->image);
     protocol::Configuration& to = activation.configuration;
+    to.holder = activation.holder;
     static_cast<void>(CASEMATE_TRY(fill_words(to, session(), *service_, secrets, request_)));
     static_cast<void>(CASEMATE_TRY(fill_files(to, session(), image, secrets)));
     static_cast<void>(CASEMATE_TRY(fill_volumes(to, change_, snapshot_, session(), image, activation.holder)));
-    change_.checks.push_back({number_of(Table::kSessions), request_.session, stored_->row_version});
     secrets.add_to(change_);
-    log_activation(change_, request_, result_, *stored_, secrets, to);
+    log_activation(change_, request_, result_, *stored_, secrets.names(), to);
     return activation;
   }
 
@@ -303,6 +316,27 @@ class Attempt {
 
  private:
   const policy::Session& session() const { return stored_ ? stored_->session : no_session(); }
+
+  // One that goes on over a new connection has everything already: it learns what the CAS knows of its volumes, and
+  // takes none. Whether it still holds them shows when it reports.
+  Judged<Activation> resume() {
+    Activation activation;
+    activation.holder = activation.configuration.holder = request_.resumed;
+    for (const policy::Mount& mount : session().find_image(service_->image)->mounts) {
+      auto row =
+          CASEMATE_TRY(snapshot_.find(number_of(Table::kVolumes), session_row_key(request_.session, mount.volume)));
+      if (!row) continue;
+      const VolumeRecord record = CASEMATE_TRY(decode_volume_record(row->value.expose()));
+      protocol::GrantedVolume known;
+      known.name = mount.volume;
+      known.path = mount.path;
+      known.is_new = !record.has_position;
+      known.tag = record.position;
+      activation.configuration.volumes.push_back(known);
+    }
+    log_activation(change_, request_, result_, *stored_, {}, activation.configuration);
+    return activation;
+  }
 
   Judged<Fine> find() {
     stored_ = CASEMATE_TRY(sessions_.find(request_.session));

@@ -173,6 +173,7 @@ Result<Provisioned> provision(const protocol::StartRequest& request) {
   asked.one_time_password = request.one_time_password;
   asked.host_arguments = request.arguments;
   asked.environment = request.environment;
+  asked.resumed = request.resumed;
   if (auto sent = write_frame(channel, encode(asked)); !sent) return no_cas(request.cas, sent.error().message());
   const Bytes second = CASEMATE_TRY(read_frame(channel, protocol::kProvisionMessageLimit));
   const protocol::Answer answer = CASEMATE_TRY(protocol::decode_answer(second));

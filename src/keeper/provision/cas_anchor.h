@@ -1,27 +1,53 @@
-// Volume positions at the CAS, over the connection that the configuration came by. The CAS makes each durable before it
-// answers, and takes them from the newest activation of the volume only: whoever was replaced is told so here.
+// Volume positions at the CAS. It makes each durable before it answers, and takes them from the newest activation of
+// the volume only: whoever was replaced is told so here. When the connection breaks, syncs wait for the CAS to come
+// back, and go on; docs/volumes.md has what `on_cas_loss` says about that.
 #pragma once
 
+#include <chrono>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
-#include "crypto/tls_channel.h"
 #include "keeper/file_anchor.h"
-#include "protocol/provision.h"
+#include "keeper/provision/cas_link.h"
 
 namespace casemate::keeper {
 
 // The connection, shared by the anchors of all volumes. Threads: any.
 class PositionReporter {
  public:
-  explicit PositionReporter(std::unique_ptr<crypto::TlsChannel> channel) : channel_(std::move(channel)) {}
-  // Durable at the CAS when it returns. Errors: kSystem when the CAS is gone or took the volume from us; for good.
-  Result<void> report(const std::string& volume, const volume::Position& position);
+  using Rejoin = std::function<Result<Rejoined>()>;
+  using Warn = std::function<void(const std::string&)>;
+  struct Limits {
+    std::chrono::milliseconds longest_wait{60'000};  // of one outage; then syncs fail until the CAS is back
+    std::chrono::milliseconds first_pause{100}, longest_pause{2'000};
+  };
+
+  PositionReporter(std::unique_ptr<CasLink> link, Rejoin rejoin, Warn warn, Limits limits)
+      : link_(std::move(link)), rejoin_(std::move(rejoin)), warn_(std::move(warn)), limits_(limits) {}
+  // Durable at the CAS when it returns; with kInsecureContinue perhaps not. Errors: kSystem with EIO. For good when a
+  // newer activation has the volume, the CAS refuses this one, or was rolled back; until it is back otherwise.
+  Result<void> report(const std::string& volume, const volume::Position& position, protocol::VolumeCasLoss loss);
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  void lose(const std::string& why);
+  Result<void> rejoin_once();
+  Result<void> wait_for_cas(const std::string& volume, protocol::VolumeCasLoss loss);
+
   std::mutex mutex_;
-  std::unique_ptr<crypto::TlsChannel> channel_;
+  std::unique_ptr<CasLink> link_;  // null: the CAS is away
+  Rejoin rejoin_;
+  Warn warn_;
+  Limits limits_;
+  std::map<std::string, protocol::VolumeTag> acknowledged_;
+  std::set<std::string> stopped_;  // volumes whose session wants no second try
+  Clock::time_point lost_at_, tried_at_;
+  std::chrono::milliseconds pause_{0};
   std::string failure_;  // nothing is asked any more
 };
 
@@ -29,8 +55,9 @@ class PositionReporter {
 class CasAnchor final : public NotingAnchor {
  public:
   // `known`: what the CAS granted; nothing for a new volume.
-  CasAnchor(std::shared_ptr<PositionReporter> reporter, std::string volume, std::optional<volume::Position> known)
-      : reporter_(std::move(reporter)), volume_(std::move(volume)), reported_(known), newest_(known) {}
+  CasAnchor(std::shared_ptr<PositionReporter> reporter, std::string volume, std::optional<volume::Position> known,
+            protocol::VolumeCasLoss loss)
+      : reporter_(std::move(reporter)), volume_(std::move(volume)), loss_(loss), reported_(known), newest_(known) {}
 
   // Nothing to do: each volume has a key of its own from the CAS, so no other one opens.
   void bind(const std::array<std::byte, 16>&) override {}
@@ -42,6 +69,7 @@ class CasAnchor final : public NotingAnchor {
  private:
   std::shared_ptr<PositionReporter> reporter_;
   std::string volume_;
+  protocol::VolumeCasLoss loss_;
   std::mutex report_mutex_;  // one report at a time, taken first: positions must reach the CAS in their order
   std::mutex mutex_;         // guards the positions
   std::optional<volume::Position> reported_, newest_;

@@ -126,7 +126,7 @@ Result<RegionDescription> granted_volume(const protocol::GrantedVolume& granted,
   access->key = volume::VolumeKey(granted.key);
   std::optional<volume::Position> known;
   if (!granted.is_new) known = volume::Position{granted.tag.epoch, granted.tag.sequence, granted.tag.chain_tag};
-  access->anchor = std::make_shared<CasAnchor>(reporter, granted.name, known);
+  access->anchor = std::make_shared<CasAnchor>(reporter, granted.name, known, granted.cas_loss);
   RegionDescription region;
   region.kind = RegionKind::kEncrypted;
   region.path = granted.path;
