@@ -54,7 +54,9 @@ class PositionReporterTest : public testing::Test {
   }
   bool report(std::uint64_t sequence, VolumeCasLoss loss = VolumeCasLoss::kWait) {
     const Result<void> done = reporter_->report("data", {1, sequence, {}}, loss);
-    if (!done) EXPECT_EQ(done.error().system_code(), EIO);
+    if (!done) {
+      EXPECT_EQ(done.error().system_code(), EIO);
+    }
     return done.has_value();
   }
   static Error later() { return Error(ErrorCategory::kSystem, "not now"); }
