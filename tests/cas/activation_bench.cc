@@ -3,9 +3,9 @@
 //   activation_bench [simulation|tdx] [SECONDS per measurement, default 5] [CONNECTIONS at once, default 16]
 //
 // The server is a process of its own, over TCP on this machine: RuntimeApi, Activator and store as `casemate cas serve`
-// has them, everything durable. Its processor time is read from its clock and divides the activations ("per core"); what
-// the load generator spends (handshakes, signing evidence) is told apart. Latency is from the moment that an activation
-// was due, whether or not the generator was in time.
+// has them, everything durable. Its processor time is read from its clock and divides the activations ("per core");
+// what the load generator spends (handshakes, signing evidence) is told apart. Latency is from the moment that an
+// activation was due, whether or not the generator was in time.
 //
 // Evidence of `tdx` is made with throw-away keys (attest/testing/synthetic_dcap.h) below a root that only this program
 // trusts, by the arguments that every user of Activator has.
@@ -48,7 +48,8 @@ double cpu_seconds(clockid_t clock) {
 
 std::string session_text(const SimulatedService& service) {
   return "version: casemate-1\nsecurity: {attestation: {tolerate: [simulation]}}\nservices:\n  - name: web\n"
-         "    image_name: main\n    command: [/bin/server, --token, $$CASEMATE::token$$]\n    attestation: [{mrenclave: [" +
+         "    image_name: main\n    command: [/bin/server, --token, $$CASEMATE::token$$]\n    attestation: "
+         "[{mrenclave: [" +
          service.measurement() + "]}]\n    platforms: [" + service.las_key_id() +
          "]\n    environment: {PATH: /usr/bin, PASSWORD: $$CASEMATE::password$$}\nimages:\n  - name: main\n"
          "    injection_files: [{path: /etc/key, content: $$CASEMATE::key$$}]\n    files: {/bin/server: " +
@@ -66,7 +67,8 @@ class Server {
     name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof(name);
     int stop[2], ready[2];
-    if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0 || listen(listener.get(), 4096) != 0 ||
+    if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0 ||
+        listen(listener.get(), 4096) != 0 ||
         getsockname(listener.get(), reinterpret_cast<sockaddr*>(&name), &size) != 0 || pipe(stop) != 0 ||
         pipe(ready) != 0) {
       std::abort();
@@ -135,8 +137,8 @@ void activate(const Server& server, const SimulatedService& service, unsigned nu
   facts.nonce = challenge.nonce;
   facts.exported = channel.export_binding(protocol::kProvisionExporterLabel, challenge.nonce).value();
   facts.server_key_id = channel.server_key_id();
-  request.evidence = service.evidence_for(
-      protocol::bound_value(facts, request.runtime_key, request.session, request.service));
+  request.evidence =
+      service.evidence_for(protocol::bound_value(facts, request.runtime_key, request.session, request.service));
   const crypto::Bytes message = encode(request);
   if (!write_frame(channel, message)) std::abort();
   const crypto::Bytes answer = read_frame(channel, protocol::kProvisionMessageLimit).value();
@@ -153,7 +155,8 @@ struct Load {
   double rate_per_core() const { return static_cast<double>(latencies.size()) / server_cpu; }
   double percentile(double part) {
     std::ranges::sort(latencies);
-    return latencies.empty() ? 0 : latencies[static_cast<std::size_t>(part * static_cast<double>(latencies.size() - 1))];
+    return latencies.empty() ? 0
+                             : latencies[static_cast<std::size_t>(part * static_cast<double>(latencies.size() - 1))];
   }
 };
 
@@ -189,11 +192,12 @@ Load load(const Server& server, const SimulatedService& service, double duration
 }
 
 void print(const char* what, Load& done) {
-  std::printf("%-10s %7.0f /s, %6.0f per second of the CAS's processor time (%.0f us each, load generator %.0f us); "
-              "p50 %.1f ms, p99 %.1f ms\n",
-              what, done.rate(), done.rate_per_core(), 1e6 / done.rate_per_core(),
-              1e6 * done.own_cpu / static_cast<double>(done.latencies.size()), 1e3 * done.percentile(0.5),
-              1e3 * done.percentile(0.99));
+  std::printf(
+      "%-10s %7.0f /s, %6.0f per second of the CAS's processor time (%.0f us each, load generator %.0f us); "
+      "p50 %.1f ms, p99 %.1f ms\n",
+      what, done.rate(), done.rate_per_core(), 1e6 / done.rate_per_core(),
+      1e6 * done.own_cpu / static_cast<double>(done.latencies.size()), 1e3 * done.percentile(0.5),
+      1e3 * done.percentile(0.99));
   std::fflush(stdout);
 }
 

@@ -2,12 +2,12 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
-#include <thread>
+#include <memory>
 
 #include "cas/sessions/tables.h"
 #include "crypto/random.h"
@@ -42,6 +42,28 @@ Result<Asked> ask(TlsChannel& channel, const std::string& newest_head) {
   facts.server_key_id = channel.server_key_id();
   asked.bound = protocol::bound_value(facts, asked.request.runtime_key, asked.request.session, asked.request.service);
   return asked;
+}
+
+// Stacks of the usual 8 MiB would be mapped and unmapped for every connection; the C library keeps small ones.
+constexpr std::size_t kStackSize = 512 * 1024;
+
+template <typename Work>
+bool start_thread(Work work) {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  pthread_attr_setstacksize(&attributes, kStackSize);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  auto owned = std::make_unique<Work>(std::move(work));
+  pthread_t thread{};
+  const auto run = [](void* argument) -> void* {
+    const std::unique_ptr<Work> taken(static_cast<Work*>(argument));
+    (*taken)();
+    return nullptr;
+  };
+  const bool is_started = pthread_create(&thread, &attributes, run, owned.get()) == 0;
+  if (is_started) static_cast<void>(owned.release());
+  pthread_attr_destroy(&attributes);
+  return is_started;
 }
 
 Result<void> grant(TlsChannel& channel, const protocol::ProvisionRequest& request, const Activation& activation) {
@@ -84,11 +106,8 @@ void RuntimeApi::take(UniqueFd socket) {
   }
   if (connections_.size() >= limits_.connections) return;  // the service sees the connection end, and may try again
   const auto connection = connections_.insert(connections_.end(), Connection{socket.get(), false, false});
-  try {
-    std::thread([this, connection, taken = std::move(socket)]() mutable {
-      converse(connection, std::move(taken));
-    }).detach();
-  } catch (const std::system_error&) {
+  if (!start_thread(
+          [this, connection, taken = std::move(socket)]() mutable { converse(connection, std::move(taken)); })) {
     connections_.erase(connection);
   }
 }
