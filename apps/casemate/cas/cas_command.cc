@@ -21,7 +21,8 @@ void add_store_words(CLI::App& command, Options& options) {
   command.add_option("--state", options.state, "directory of the CAS; made on the first start")->required();
   command.add_option("--key-file", options.key_file, "32 bytes that unseal the store (STATE/unseal.key)");
   command.add_option("--passphrase-file", options.passphrase_file, "file with a passphrase instead of a key");
-  command.add_option("--anchor", options.anchor, "freshness anchor; put it on another disk (STATE/anchor)");
+  command.add_option("--anchor", options.anchor,
+                     "freshness anchor: a file, on another disk (STATE/anchor), or tpm[:DEVICE[@INDEX]]");
 }
 
 void add_serve(CLI::App& tool, Options& options) {

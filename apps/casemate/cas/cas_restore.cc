@@ -23,7 +23,7 @@ Result<cas::SecretShare> open_own_share(const cas::ShareSlot& slot, const std::s
 }
 
 Result<int> accept_older_state(const Options& options) {
-  const auto anchor = anchor_of(options);
+  const auto anchor = anchor_of(options, cas::TpmCounter::kMake);
   const auto method = CASEMATE_TRY(unseal_method(options, KeyFile::kMustExist));
   const auto store = CASEMATE_TRY(
       cas::Store::open_in_new_epoch(store_options(options, anchor.get()), *method, {"accepted rollback", {}}));
@@ -49,7 +49,7 @@ Result<int> restore(const Options& options) {
     shares.push_back(std::move(share));
   }
   if (auto made = make_state_directory(options.state); !made) return made.error();
-  const auto anchor = anchor_of(options);
+  const auto anchor = anchor_of(options, cas::TpmCounter::kMake);
   const auto method = CASEMATE_TRY(unseal_method(options, KeyFile::kMayBeMade));
   const auto opener = cas::unseal_with_shares(std::move(shares));
   const auto store = CASEMATE_TRY(

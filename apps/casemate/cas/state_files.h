@@ -2,9 +2,9 @@
 //
 //   STATE/store/       the sealed store
 //   STATE/unseal.key   the root key's key file, unless --key-file or --passphrase-file says otherwise (development)
-//   STATE/anchor       the freshness anchor, unless --anchor says otherwise (same disk: notices accidents only)
-//   STATE/claim-token  the one-time token, until the CAS is claimed
-//   STATE/backups/     what `casemate cas backup` makes
+//   STATE/anchor       the freshness anchor, unless --anchor names another file (same disk: notices accidents only) or
+//   a TPM STATE/claim-token  the one-time token, until the CAS is claimed STATE/backups/     what `casemate cas backup`
+//   makes
 #pragma once
 
 #include <memory>
@@ -29,7 +29,8 @@ Result<void> make_state_directory(const std::string& path);
 enum class KeyFile { kMustExist, kMayBeMade };
 Result<std::unique_ptr<cas::UnsealMethod>> unseal_method(const Options& options, KeyFile key_file);
 cas::StoreOptions store_options(const Options& options, cas::FreshnessAnchor* anchor);
-std::unique_ptr<cas::FreshnessAnchor> anchor_of(const Options& options);
+// --anchor: a file, or tpm[:DEVICE[@INDEX]] with the index in hexadecimal digits. `if_missing`: of the TPM's counter.
+std::unique_ptr<cas::FreshnessAnchor> anchor_of(const Options& options, cas::TpmCounter if_missing);
 // Opens the store, or makes one on the first start. Errors: those of Store::open and Store::create.
 Result<OpenedStore> open_store(const Options& options);
 

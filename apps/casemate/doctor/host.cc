@@ -20,6 +20,7 @@
 #include <sstream>
 
 #include "base/unique_fd.h"
+#include "casemate/doctor/needed_calls.h"
 #include "casemate/doctor/trusted_hardware.h"
 
 namespace casemate::cli {
@@ -111,8 +112,9 @@ Finding seccomp() {
   if (mode == "0" || mode.empty()) {
     return {"seccomp", "Seccomp of the caller", Verdict::kGood, "none", "no filter stands in the way"};
   }
-  return {"seccomp", "Seccomp of the caller", Verdict::kLimited, mode == "2" ? "filter" : "strict",
-          "a container profile may refuse calls; the line Syscall User Dispatch tells whether programs can run"};
+  return {
+      "seccomp", "Seccomp of the caller", Verdict::kLimited, mode == "2" ? "filter" : "strict",
+      "a container profile may refuse calls; the lines Syscall User Dispatch and Calls that we need tell which matter"};
 }
 
 Finding vsyscall() {
@@ -217,6 +219,7 @@ constexpr Probe kProbes[] = {kernel,
                              membarrier,
                              vsyscall,
                              seccomp,
+                             examine_needed_calls,
                              memfd_secret,
                              memfd_exec,
                              swap,

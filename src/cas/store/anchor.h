@@ -31,4 +31,17 @@ class FreshnessAnchor {
 // back together with the database. Made by the first advance.
 std::unique_ptr<FreshnessAnchor> make_file_anchor(const std::string& path);
 
+// A counter in the NV memory of a TPM 2.0. Nobody sets it back, so an older database is refused whoever put it there;
+// answers of the TPM are not authenticated (an interposer between processor and chip can lie).
+enum class TpmCounter {
+  kMustExist,  // an ordinary start: a missing counter is an error with instructions
+  kMake,       // a new store, or the owner accepted the state: a missing counter is made
+};
+struct TpmAnchorOptions {
+  std::string device = "/dev/tpmrm0";  // or a unix socket of a TPM in software
+  std::uint32_t index = 0x0180CA5E;    // of NV memory, in the owner's range
+  TpmCounter if_missing = TpmCounter::kMustExist;
+};
+std::unique_ptr<FreshnessAnchor> make_tpm_anchor(const TpmAnchorOptions& options);
+
 }  // namespace casemate::cas
