@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Which suites `make test` runs, in order (cheap ones first), and how. Sourced by tools/run-tests, which builds first.
-default_suites=(static unit harness cli evidence policy netshield cas provision volume-tools conformance
+default_suites=(static unit harness cli evidence policy netshield cas provision container volume-tools conformance
   conformance-volumes shield volume-root drills reproducible apps apps-volume)
 # `make test-thorough` runs these too. They left the default because sanitizer builds, clang-tidy and fuzzers of what is
 # several times the code it was would take `make test` beyond an hour on two cores.
@@ -43,7 +43,7 @@ run_suite() {
     apps-volume) count_suite apps-volume tests/apps/run --volume --filter '^(01|03|05|16|17|19|20|21)-' ;;
     apps-volume-all) count_as apps-volume apps-volume-all tests/apps/run --volume ;;
     shield-minutes) count_as shield shield-minutes tests/shield/run --seconds 300 ;;
-    evidence | policy | netshield | cas | provision | volume-tools | fuzz | conformance | shield | volume-root | apps | drills) count_suite "$1" "tests/$1/run" ;;
+    evidence | policy | netshield | cas | provision | container | volume-tools | fuzz | conformance | shield | volume-root | apps | drills) count_suite "$1" "tests/$1/run" ;;
     *)
       echo "unknown suite $1; there are: ${default_suites[*]} ${thorough_suites[*]}" >&2
       add 0 1 0

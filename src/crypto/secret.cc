@@ -32,9 +32,11 @@ std::byte* map_locked(std::size_t size) {
 struct Chunk {
   std::byte* base = map_locked(kChunkSize);
   std::bitset<kSlotCount> used;
+  std::size_t free_count = kSlotCount;  // full chunks are passed over at once: a large CAS has hundreds
 
   // First fit; kSlotCount when there is no such row of free slots.
   std::size_t find(std::size_t count) const {
+    if (count > free_count) return kSlotCount;
     std::size_t run = 0;
     for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
       run = used[slot] ? 0 : run + 1;
@@ -44,6 +46,7 @@ struct Chunk {
   }
   void mark(std::size_t first, std::size_t count, bool value) {
     for (std::size_t slot = first; slot < first + count; ++slot) used[slot] = value;
+    free_count = value ? free_count - count : free_count + count;
   }
 };
 

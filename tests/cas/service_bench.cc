@@ -27,6 +27,15 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 long resident_mib() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
@@ -82,11 +91,11 @@ int open(const std::string& directory) {
   const auto begin = Clock::now();
   const auto method = unseal_with_key_file(directory + "/unseal.key").value();
   const auto store = Store::open(options_of(directory), *method).value();
-  const double opened = seconds_since(begin);
+  const double opened = seconds_since(begin), cpu = cpu_seconds();
   const auto registry = SessionRegistry::open(*store, {}).value();
   if (!registry->find("session0").value()) return 1;
-  std::printf("start to first answer: %.2f s (store %.2f s), %zu sessions, %llu secrets, %ld MiB\n",
-              seconds_since(begin), opened, registry->session_count(),
+  std::printf("start to first answer: %.2f s (store %.2f s, %.2f s of CPU), %zu sessions, %llu secrets, %ld MiB\n",
+              seconds_since(begin), opened, cpu, registry->session_count(),
               static_cast<unsigned long long>(store->snapshot().count(number_of(Table::kSecrets))), resident_mib());
   const auto parsing = Clock::now();
   for (std::size_t i = 0; i < registry->session_count(); ++i) {
