@@ -113,45 +113,30 @@ class Job {
     return {};
   }
 
-  // The next whole record, taken out of the kernel: what is behind the last one must stay there. Nothing: wait.
+  // The next whole record, never a byte more: what is behind the last one must stay in the kernel. Nothing: wait.
   Result<std::optional<Bytes>> next_record() {
-    std::array<std::uint8_t, kHeaderSize> header{};
-    const long there = kTcpSocket.peek(descriptor(), header.data(), header.size());
-    if (there == -EAGAIN) return std::optional<Bytes>();
-    if (there < 0) return broken("cannot receive", there);
-    if (there == 0) return Error(ErrorCategory::kFormat, "TLS handshake: the peer ends the connection");
-    const std::size_t body_size = std::size_t{header[3]} << 8 | header[4];
-    const bool is_record = header[0] >= 20 && header[0] <= 23;
-    // What is no record is for the handshake to judge.
-    if (!is_record) return take(static_cast<std::size_t>(there));
-    if (there < static_cast<long>(kHeaderSize)) return wait_for(kHeaderSize);
-    if (body_size > netshield::kLargestRecord) return take(kHeaderSize);
-    return take_whole(kHeaderSize + body_size);
-  }
-
-  Result<std::optional<Bytes>> take_whole(std::size_t size) {
-    Bytes record(size);
-    const long there = kTcpSocket.peek(descriptor(), reinterpret_cast<std::uint8_t*>(record.data()), record.size());
-    if (there < 0 && there != -EAGAIN) return broken("cannot receive", there);
-    if (there < static_cast<long>(size)) return wait_for(size);
-    return take(size);
-  }
-
-  Result<std::optional<Bytes>> take(std::size_t size) {
-    Bytes bytes(size);
-    const ssize_t got = recv(descriptor(), bytes.data(), bytes.size(), MSG_DONTWAIT);
-    if (got != static_cast<ssize_t>(size)) return broken("somebody else reads this socket", -EIO);
-    return std::optional<Bytes>(std::move(bytes));
-  }
-
-  // epoll shall wake when that much is there, not before.
-  Result<std::optional<Bytes>> wait_for(std::size_t size) {
-    if (kTcpSocket.is_ended(descriptor()) != 0) {
-      return Error(ErrorCategory::kFormat, "TLS handshake: the peer ends the connection");
+    for (;;) {
+      const std::size_t needed = needed_size();
+      if (record_.size() == needed) return std::optional<Bytes>(std::exchange(record_, {}));
+      const std::size_t before = record_.size();
+      record_.resize(needed);
+      const ssize_t got = recv(descriptor(), record_.data() + before, needed - before, MSG_DONTWAIT);
+      const int code = errno;
+      record_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+      if (got == 0) return Error(ErrorCategory::kFormat, "TLS handshake: the peer ends the connection");
+      if (got < 0 && (code == EAGAIN || code == EINTR)) return std::optional<Bytes>();
+      if (got < 0) return broken("cannot receive", -code);
     }
-    const long result = kTcpSocket.set_low_water(descriptor(), size);
-    if (result != 0) return broken("cannot set the low-water mark", result);
-    return std::optional<Bytes>();
+  }
+  // Of the record under way. What is none, or too large, is for the handshake to judge by its first bytes.
+  std::size_t needed_size() const {
+    if (record_.empty()) return kHeaderSize;
+    const auto type = std::to_integer<std::uint8_t>(record_[0]);
+    if (type < 20 || type > 23) return record_.size();
+    if (record_.size() < kHeaderSize) return kHeaderSize;
+    const std::size_t body_size =
+        std::to_integer<std::size_t>(record_[3]) << 8 | std::to_integer<std::size_t>(record_[4]);
+    return body_size > netshield::kLargestRecord ? record_.size() : kHeaderSize + body_size;
   }
 
   HandshakeRequest request_;
@@ -159,7 +144,7 @@ class Job {
   Clock::time_point deadline_;
   Phase phase_ = Phase::kShaking;
   bool begins_ = request_.side == crypto::TlsSide::kClient;
-  Bytes unsent_;
+  Bytes unsent_, record_;
 };
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "netshield/tcp_socket.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -30,13 +29,8 @@ long set_low_water(int descriptor, std::size_t size) {
   const int mark = static_cast<int>(size);
   return repeated([&] { return long{setsockopt(descriptor, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof(mark))}; });
 }
-long is_ended(int descriptor) {
-  pollfd state = {descriptor, POLLRDHUP, 0};
-  return repeated([&] { return long{poll(&state, 1, 0)}; }) > 0 ? 1 : 0;
-}
-
 }  // namespace
 
-constinit const StreamSocket kTcpSocket = {peek, discard, send_bytes, set_low_water, is_ended};
+constinit const StreamSocket kTcpSocket = {peek, discard, send_bytes, set_low_water};
 
 }  // namespace casemate::netshield

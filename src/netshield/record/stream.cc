@@ -36,32 +36,43 @@ long result_of_end(const StreamCall& call) {
 
 enum class Step { kDone, kAgain };
 
-// Not all of a record is there.
-Step wait_for_more(const StreamCall& call, std::size_t needed, std::size_t there, long& result) {
-  if (call.socket.is_ended(call.descriptor) != 0) {
-    // Bytes may have come between the look at the buffer and the one at the end.
-    std::uint8_t* const bytes = call.stream.in;
-    const long again = call.socket.peek(call.descriptor, bytes, kLargestRecord);
-    if (again > static_cast<long>(there)) return Step::kAgain;
-    result = again < 0 && again != kEagain ? break_stream(call, again) : result_of_end(call);
-    return Step::kDone;
-  }
-  const std::size_t wanted = needed < kSmallestRecord ? kSmallestRecord : needed;
-  const long error = set_low_water(call, wanted);
-  result = error == 0 ? kEagain : break_stream(call, error);
-  return Step::kDone;
+long take_away_part(const StreamCall& call, std::size_t size) {
+  const long taken = call.socket.discard(call.descriptor, size);
+  return taken == static_cast<long>(size) ? 0 : break_stream(call, kEconnreset);
 }
 
-long take_away(const StreamCall& call, std::size_t size) {
-  const long taken = call.socket.discard(call.descriptor, size);
-  if (taken != static_cast<long>(size)) return break_stream(call, kEconnreset);
+// The record at the front is done with.
+long finish_record(const StreamCall& call, std::size_t left_size) {
+  if (const long error = take_away_part(call, left_size); error != 0) return error;
+  call.stream.taken = 0;
   const long error = set_low_water(call, kSmallestRecord);
   return error == 0 ? 0 : break_stream(call, error);
 }
 
+// Not all of a record is there. What is goes out of the kernel: a segment that was read in part counts whole against
+// the receive buffer, so bytes that wait there could keep the rest from ever coming.
+Step take_part(const StreamCall& call, std::size_t needed, std::size_t there, long& result) {
+  Stream& stream = call.stream;
+  result = take_away_part(call, there);
+  if (result != 0) return Step::kDone;
+  stream.taken += static_cast<std::uint32_t>(there);
+  const std::size_t whole = needed < kSmallestRecord ? kSmallestRecord : needed;
+  // Behind it another look: bytes that came before the mark was set are seen by that, later ones wake.
+  result = set_low_water(call, whole - stream.taken);
+  if (result == 0) return Step::kAgain;
+  result = break_stream(call, result);
+  return Step::kDone;
+}
+
+// How many bytes of `in` may be filled: never more than one record, once its size is known.
+std::size_t wanted_size(const Stream& stream) {
+  if (stream.taken < kHeaderSize) return kLargestRecord - stream.taken;
+  return kHeaderSize + (std::size_t{stream.in[3]} << 8 | stream.in[4]) - stream.taken;
+}
+
 Step open_next(const StreamCall& call, long& result) {
   Stream& stream = call.stream;
-  const long there = call.socket.peek(call.descriptor, stream.in, kLargestRecord);
+  const long there = call.socket.peek(call.descriptor, stream.in + stream.taken, wanted_size(stream));
   if (there < 0) {
     result = there == kEagain ? kEagain : break_stream(call, there);
     return Step::kDone;
@@ -71,30 +82,30 @@ Step open_next(const StreamCall& call, long& result) {
     return Step::kDone;
   }
   const auto size = static_cast<std::size_t>(there);
-  const OpenResult opened = open_record(stream.connection, call.cipher, stream.in, size);
+  const OpenResult opened = open_record(stream.connection, call.cipher, stream.in, stream.taken + size);
+  if (opened.outcome == OpenOutcome::kNeedMore) return take_part(call, opened.needed, size, result);
+  // Of a complete record at least one byte is in the kernel still.
+  const std::size_t left_size = opened.consumed - stream.taken;
   switch (opened.outcome) {
-    case OpenOutcome::kNeedMore:
-      return wait_for_more(call, opened.needed, size, result);
     case OpenOutcome::kData:
-      stream.record_size = static_cast<std::uint32_t>(opened.consumed);
+      stream.left_size = static_cast<std::uint32_t>(left_size);
       stream.data_begin = kHeaderSize;
       stream.data_end = static_cast<std::uint32_t>(kHeaderSize + opened.data_size);
       result = static_cast<long>(opened.data_size);
       return Step::kDone;
     case OpenOutcome::kControl:
     case OpenOutcome::kTicket:
-      result = take_away(call, opened.consumed);
+      result = finish_record(call, left_size);
       if (result != 0) return Step::kDone;
       static_cast<void>(flush(call));  // an answer that is owed
       return Step::kAgain;
     case OpenOutcome::kEnd:
       result = finish_reading(call, 0);
       return Step::kDone;
-    case OpenOutcome::kFailed:
-      break;
+    default:
+      result = finish_reading(call, kEconnreset);
+      return Step::kDone;
   }
-  result = finish_reading(call, kEconnreset);
-  return Step::kDone;
 }
 
 // Sends what stands in `out`.
@@ -125,7 +136,7 @@ void hold(Stream& stream, const SealResult& sealed) {
 long open_stream(const StreamCall& call, const TrafficSecrets& secrets) {
   Stream& stream = call.stream;
   begin(stream.connection, call.cipher, secrets);
-  stream.record_size = stream.data_begin = stream.data_end = 0;
+  stream.taken = stream.left_size = stream.data_begin = stream.data_end = 0;
   stream.out_begin = stream.out_end = 0;
   stream.low_water = 0;
   return set_low_water(call, kSmallestRecord);
@@ -147,10 +158,10 @@ long consume(const StreamCall& call, std::size_t size) {
   if (size > stream.data_end - stream.data_begin) __builtin_trap();
   wipe_bytes(stream.in + stream.data_begin, size);
   stream.data_begin += static_cast<std::uint32_t>(size);
-  if (stream.data_begin != stream.data_end || stream.record_size == 0) return 0;
-  const std::size_t record_size = stream.record_size;
-  stream.record_size = stream.data_begin = stream.data_end = 0;
-  return take_away(call, record_size);
+  if (stream.data_begin != stream.data_end || stream.left_size == 0) return 0;
+  const std::size_t left_size = stream.left_size;
+  stream.left_size = stream.data_begin = stream.data_end = 0;
+  return finish_record(call, left_size);
 }
 
 long flush(const StreamCall& call) {
@@ -195,7 +206,7 @@ void abandon(Stream& stream) {
   wipe_bytes(stream.out, sizeof(stream.out));
   end(stream.connection);
   stream.connection.read.state = stream.connection.write.state = DirectionState::kFailed;
-  stream.record_size = stream.data_begin = stream.data_end = 0;
+  stream.taken = stream.left_size = stream.data_begin = stream.data_end = 0;
   stream.out_begin = stream.out_end = 0;
 }
 

@@ -1,10 +1,11 @@
 // A shielded connection on a stream socket: what a program's read and write become, between its bytes and the kernel's.
 //
-// A record stays in the kernel's receive buffer until the program has taken all of its data: it is looked at with
-// MSG_PEEK, and taken away with MSG_TRUNC afterwards. And SO_RCVLOWAT says how many bytes make the next step possible.
-// So the kernel's own readiness is true for poll, select and all kinds of epoll, also in other processes: readable
-// means that data, the end or an error can be had now (or a record without data, which is rare), and nothing that can
-// be had waits unseen. Linux wakes and gives an edge when the low-water mark is lowered to what is there.
+// The end of a record stays in the kernel's receive buffer until the program has taken all of its data: it is looked at
+// with MSG_PEEK, and taken away with MSG_TRUNC afterwards. While a record is incomplete, what is there of it is taken
+// out (a peer's window must not close over it), and SO_RCVLOWAT says how many bytes complete it. So the kernel's own
+// readiness is true for poll, select and all kinds of epoll, also in other processes: readable means that data, the end
+// or an error can be had now (or a record without data, which is rare), and nothing that can be had waits unseen. Linux
+// wakes and gives an edge when the low-water mark is lowered to what is there.
 //
 // What a hostile network or peer can do here -> what we answer
 //   break the record layer's rules   -> record_layer.h; the program gets ECONNRESET, now and later; an alert goes out
@@ -29,8 +30,6 @@ struct StreamSocket {
   long (*discard)(int descriptor, std::size_t size);
   long (*send)(int descriptor, const std::uint8_t* bytes, std::size_t size);
   long (*set_low_water)(int descriptor, std::size_t size);
-  // 1: the peer sends nothing more, or the connection is broken; 0 otherwise.
-  long (*is_ended)(int descriptor);
 };
 
 inline constexpr std::size_t kSmallestRecord = kRecordOverhead;
@@ -38,8 +37,9 @@ inline constexpr std::size_t kLeastReceiveBuffer = 128 * 1024;  // as SO_RCVBUF 
 
 struct Stream {
   Connection connection;
-  std::uint32_t low_water;             // that the kernel was told
-  std::uint32_t record_size;           // of the open record, which is at the front of the kernel's buffer; 0: none
+  std::uint32_t low_water;  // that the kernel was told
+  std::uint32_t taken;      // bytes of the record under way that are in `in` and no longer in the kernel
+  std::uint32_t left_size;  // of the open record: its end, at the front of the kernel's buffer; 0: none is open
   std::uint32_t data_begin, data_end;  // what the program has not taken of it, in `in`
   std::uint32_t out_begin, out_end;    // what the kernel has not taken of a sealed record, in `out`
   std::uint8_t in[kLargestRecord];
