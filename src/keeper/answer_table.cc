@@ -12,22 +12,27 @@ std::uint32_t counter_of(const NodeKey& node) {
   return static_cast<std::uint32_t>(NodeKeyHash()(node) >> 32) % protocol::kChangeCounters;
 }
 
+std::uint32_t counter_of_name(const NodeKey& directory, std::string_view name) {
+  const std::uint64_t hash = protocol::hash_of_bytes(name.data(), name.size(), NodeKeyHash()(directory));
+  return static_cast<std::uint32_t>(hash >> 32) % protocol::kChangeCounters;
+}
+
 }  // namespace
 
 std::optional<AnswerTable::Dependencies> AnswerTable::dependencies(const Resolution& found) const {
   if (found.asked_host || (!found.exists && found.parent.region == nullptr)) return std::nullopt;
   Dependencies depends = {};
   depends.structure = shared_.structure.load(std::memory_order_acquire);
-  const auto add = [&](int index, const Position& position) {
-    depends.counter[index] = counter_of(key_of(*position.region, position.node));
-    depends.value[index] = shared_.changes[depends.counter[index]].load(std::memory_order_acquire);
+  const auto add = [&](int index, std::uint32_t counter) {
+    depends.counter[index] = counter;
+    depends.value[index] = shared_.changes[counter].load(std::memory_order_acquire);
   };
   const bool has_parent = found.parent.region != nullptr && !found.parent.is_host();
-  if (has_parent) add(0, found.parent);
-  if (found.exists) add(1, found.target);
+  const auto name = [&] { return counter_of_name(key_of(*found.parent.region, found.parent.node), found.name); };
+  const auto target = [&] { return counter_of(key_of(*found.target.region, found.target.node)); };
   // Both are read by members, so both say something.
-  if (!has_parent) add(0, found.target);
-  if (!found.exists) add(1, found.parent);
+  add(0, has_parent ? name() : target());
+  add(1, found.exists ? target() : name());
   return depends;
 }
 
@@ -61,6 +66,10 @@ void AnswerTable::keep(const ParsedRequest& request, protocol::Operation operati
 
 void AnswerTable::node_changed(const NodeKey& node) {
   shared_.changes[counter_of(node)].fetch_add(1, std::memory_order_acq_rel);
+}
+
+void AnswerTable::name_changed(const NodeKey& directory, std::string_view name) {
+  shared_.changes[counter_of_name(directory, name)].fetch_add(1, std::memory_order_acq_rel);
 }
 
 void AnswerTable::structure_changed() { shared_.structure.fetch_add(1, std::memory_order_acq_rel); }

@@ -31,8 +31,11 @@ class AnswerTable {
   void keep(const ParsedRequest& request, protocol::Operation operation, std::uint64_t a0, std::uint64_t a1,
             const Dependencies& depends, int code, const protocol::ShieldAttributes* attributes);
 
-  // Attributes of the node, or names in it, have changed.
+  // Attributes of the node have changed.
   void node_changed(const NodeKey& node);
+  // The directory has got, lost or exchanged this name. Other names in it are not concerned: SQLite makes and removes
+  // its journal with every transaction, and asks for its write-ahead log each time.
+  void name_changed(const NodeKey& directory, std::string_view name);
   // A directory or link was moved, removed, or may be passed by others than before.
   void structure_changed();
 

@@ -77,6 +77,19 @@ TEST_F(KeptAnswers, AreOfOneCallerOnly) {
   EXPECT_EQ(member_->kept_answer(Operation::kStatus, "/data/none"), std::nullopt);
 }
 
+TEST_F(KeptAnswers, OutliveChangesOfOtherNames) {
+  member_->ask_at_root(Operation::kStatus, "/data/dir/none", {0});
+  member_->ask_at_root(Operation::kStatus, "/data/dir/file", {0});
+  ASSERT_EQ(member_->open("/data/dir/journal", O_RDWR | O_CREAT).result, 0);
+  ASSERT_EQ(member_->unlink("/data/dir/journal"), 0);
+  EXPECT_EQ(member_->kept_answer(Operation::kStatus, "/data/dir/none"), -ENOENT);
+  EXPECT_EQ(member_->kept_answer(Operation::kStatus, "/data/dir/file"), 0);
+  EXPECT_EQ(member_->ask_at_root(Operation::kUnlink, "/data/dir/file", {0}).result(), 0);
+  EXPECT_EQ(member_->kept_answer(Operation::kStatus, "/data/dir/file"), -ENOENT) << "told by unlink";
+  ASSERT_EQ(member_->make_directory("/data/dir/file"), 0);
+  EXPECT_EQ(member_->kept_answer(Operation::kStatus, "/data/dir/file"), std::nullopt);
+}
+
 TEST_F(KeptAnswers, LeaveOutWhatTheHostHasASayIn) {
   EXPECT_TRUE(member_->ask_at_root(Operation::kStatus, "/tmp", {0}).is_host());
   EXPECT_EQ(member_->kept_answer(Operation::kStatus, "/tmp"), std::nullopt);

@@ -182,6 +182,11 @@ void Service::show_change(const Region& region, volume::InodeNumber inode) {
   answers_.node_changed(key_of(region, inode));
 }
 
+void Service::show_name_change(const Resolution& place) {
+  show_change(*place.parent.region, place.parent.node);
+  answers_.name_changed(key_of(*place.parent.region, place.parent.node), place.name);
+}
+
 void Service::note_writer(CachedNode& node) {
   node.set_may_be_written(true);
   answers_.node_changed(node.key());

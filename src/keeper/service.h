@@ -108,6 +108,8 @@ class Service {
   void keep_missing(const ParsedRequest& request, const Resolution& found, std::uint64_t follow_flags);
   void show_change(const Region& region, const volume::Attributes& attributes);
   void show_change(const Region& region, volume::InodeNumber inode);
+  // The name that `place` tells was made, removed or exchanged.
+  void show_name_change(const Resolution& place);
   void name_gone(const Region& region, const volume::Attributes& attributes);
   void keep_removed(const Region& region, volume::InodeNumber directory, volume::InodeNumber parent);
   int code_of(const Error& error);

@@ -65,7 +65,7 @@ Answer Service::make_node(const ParsedRequest& request) {
   if (is_device) specification.device = request.header.arguments[1];
   const auto made = place.parent.region->volume->create_node(place.parent.node, place.name, specification);
   if (!made) return fail(made.error());
-  show_change(*place.parent.region, place.parent.node);
+  show_name_change(place);
   return {};
 }
 
@@ -80,7 +80,7 @@ Answer Service::bind_socket(const ParsedRequest& request) {
   const auto made = place.parent.region->volume->create_node(
       place.parent.node, place.name, specify_new_node(caller, place.parent.attributes, S_IFSOCK | mode));
   if (!made) return fail(made.error());
-  show_change(*place.parent.region, place.parent.node);
+  show_name_change(place);
   const auto path = special_files_.add_socket(key_of(*place.parent.region, made.value().inode),
                                               std::string(request.paths[0]), caller.uid);
   if (!path) return fail(path.error());
@@ -104,7 +104,7 @@ Answer Service::make_symbolic_link(const ParsedRequest& request) {
   specification.target = target;
   const auto made = place.parent.region->volume->create_node(place.parent.node, place.name, specification);
   if (!made) return fail(made.error());
-  show_change(*place.parent.region, place.parent.node);
+  show_name_change(place);
   return {};
 }
 
@@ -133,7 +133,7 @@ Answer Service::link(const ParsedRequest& request) {
   if (const auto done = region.volume->link(from.target.node, to.parent.node, to.name); !done)
     return fail(done.error());
   show_change(region, from.target.node);
-  show_change(region, to.parent.node);
+  show_name_change(to);
   if (const NodeReference node = cache_.find(key_of(region, from.target.node))) {
     cache_.set_name(*node, to.parent.node, to.name);
   }
@@ -168,7 +168,9 @@ Answer Service::unlink(const ParsedRequest& request) {
     name_gone(region, gone.value());
   }
   note_structure(victim.target.attributes);
-  show_change(region, victim.parent.node);
+  show_name_change(victim);
+  victim.exists = false;
+  keep_missing(request, victim, 0);  // asked next by whoever removes a journal
   return {};
 }
 
@@ -249,9 +251,9 @@ Answer Service::rename(const ParsedRequest& request) {
   const auto replaced = region.volume->rename(from.parent.node, from.name, to.parent.node, to.name, mode);
   if (!replaced) return fail(replaced.error());
   if (replaced.value()) name_gone(region, *replaced.value());
-  for (const volume::InodeNumber changed : {from.target.node, from.parent.node, to.parent.node}) {
-    show_change(region, changed);
-  }
+  show_change(region, from.target.node);
+  show_name_change(from);
+  show_name_change(to);
   note_structure(from.target.attributes);
   if (to.exists) {
     answers_.node_changed(key_of(region, to.target.node));

@@ -88,7 +88,7 @@ Answer Service::open_new(const ParsedRequest& request, const OpenRequest& wanted
   auto node = cache_.open(region, made.value());
   if (!node) return fail(node.error());
   cache_.set_name(*node.value(), found.parent.node, found.name);
-  show_change(region, found.parent.node);
+  show_name_change(found);
   lock.unlock();
   return hand_out(wanted, std::move(node).value());
 }

@@ -2,8 +2,8 @@
 // stat and access of paths, above all of names that do not exist (SQLite asks for its journal before every
 // transaction, interpreters ask along their search paths).
 //
-// An answer says on what it rests: the counters of up to two nodes (the directory that has or lacks the name, and the
-// node found), and the counter of the structure (directories and links on the way). The keeper counts a counter up
+// An answer says on what it rests: the counters of the name (in the directory that has or lacks it) and of the node
+// found, and the counter of the structure (directories and links on the way). The keeper counts a counter up
 // after each change and before it answers whoever asked for the change; an answer whose counters have moved on is worth
 // nothing. So nobody who knows of a change sees an answer from before it. Nodes share counters by hash; that costs
 // needless questions, nothing else.
