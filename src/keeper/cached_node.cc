@@ -67,8 +67,17 @@ struct stat CachedNode::memory_status() const {
   return status;
 }
 
+CachedNode::MemorySize CachedNode::memory_size() const {
+  struct statx status = {};
+  if (statx(file_.get(), "", AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS, &status) == 0) {
+    return {status.stx_size, status.stx_blocks * 512};
+  }
+  const struct stat memory = memory_status();
+  return {static_cast<std::uint64_t>(memory.st_size), static_cast<std::uint64_t>(memory.st_blocks) * 512};
+}
+
 void CachedNode::account() {
-  const auto pages = static_cast<std::uint64_t>(memory_status().st_blocks) / (kPageSize / 512);
+  const std::uint64_t pages = memory_size().allocated / kPageSize;
   const std::uint64_t before = resident_pages_.exchange(pages, std::memory_order_relaxed);
   cache_.add_resident(static_cast<std::int64_t>(pages) - static_cast<std::int64_t>(before));
 }

@@ -67,6 +67,9 @@ class CachedNode {
   // Brings everything that is newer than the volume into it (staged, not yet durable).
   // What programs wrote through mappings is looked for in the pages `compared`, elsewhere at another time.
   Result<void> write_back(PageRange compared = kAllPages);
+  // For fdatasync: contents and size only, where nothing is mapped. The times follow with the next write_back(), which
+  // maintenance does soon.
+  Result<void> write_back_data();
   // Drops up to `count` clean pages. Returns how many.
   std::uint64_t evict(std::uint64_t count);
   Result<void> truncate(std::uint64_t size);
@@ -143,6 +146,13 @@ class CachedNode {
   void restore_modify_time(const struct stat& before);
   void account();
   struct stat memory_status() const;
+  // In bytes. Unlike memory_status() it leaves the memfd's times unseen. Once they were seen, the kernel must give the
+  // next write a time of its own, and by that makes every file on the host take new times: a host without a journal
+  // then writes the volume's inode with each sync.
+  struct MemorySize {
+    std::uint64_t size, allocated;
+  };
+  MemorySize memory_size() const;
 
   PageCache& cache_;
   const Region& region_;
@@ -165,6 +175,7 @@ class CachedNode {
   bool pinned_ = false;
   timespec written_time_ = {};                   // the memfd's mtime that the volume has
   bool has_given_time_ = false;                  // written_time_ was chosen by utimensat
+  bool are_times_behind_ = false;                // write_back_data() left them
   std::map<std::uint64_t, MappedRange> mapped_;  // ranges that programs may write through, by first page
   // What programs asked to map so, as far as they like behind the end of the file; merged, by first page -> end. Where
   // the file grows into it, mapped_ follows: up to followed_pages_ it has.

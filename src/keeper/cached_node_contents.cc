@@ -158,7 +158,7 @@ Result<void> CachedNode::load_run(PageRange run) {
   const std::uint64_t offset = run.first * kPageSize;
   const std::size_t got = CASEMATE_TRY(region_.volume->read(inode_, offset, bytes));
   std::memset(bytes.data() + got, 0, bytes.size() - got);
-  const auto size = static_cast<std::uint64_t>(memory_status().st_size);
+  const std::uint64_t size = memory_size().size;
   if (offset >= size) return {};
   return write_contents(file_.get(), offset,
                         bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), size - offset))));
@@ -192,6 +192,25 @@ Result<void> CachedNode::write_back_locked(PageRange compared) {
   if (!result) cache_.arena().activity(slot_).dirty.store(1, std::memory_order_release);
   account();
   return result;
+}
+
+Result<void> CachedNode::write_back_data() {
+  if (!is_regular() || region_.is_read_only()) return {};
+  const std::lock_guard lock(mutex_);
+  if (!wished_.empty() || has_given_time_) return write_back_locked();
+  if (cache_.arena().activity(slot_).dirty.exchange(0, std::memory_order_acq_rel) == 0) return {};
+  // Not clean: the times are to follow.
+  cache_.arena().activity(slot_).dirty.store(1, std::memory_order_release);
+  are_times_behind_ = true;
+  const std::uint64_t size = memory_size().size;
+  auto wrote = write_dirty_pages(std::min(pages_of(size), range_.count), size);
+  account();
+  if (!wrote) return wrote.error();
+  if (size == volume_size_) return {};
+  volume::AttributeChange change;
+  change.size = size;
+  volume_size_ = CASEMATE_TRY(region_.volume->set_attributes(inode_, change)).size;
+  return {};
 }
 
 Result<bool> CachedNode::write_dirty_pages(std::uint64_t end_page, std::uint64_t size) {
@@ -253,7 +272,7 @@ Result<void> CachedNode::write_attributes(const struct stat& memory, bool wrote)
   const auto size = static_cast<std::uint64_t>(memory.st_size);
   if (size != volume_size_) change.size = size;
   const bool time_changed = !is_same(memory.st_mtim, written_time_);
-  if (!wrote && !change.size && !time_changed) return {};
+  if (!wrote && !change.size && !time_changed && !are_times_behind_) return {};
   timespec time = memory.st_mtim;
   if (wrote && !time_changed && !has_given_time_) {
     // Written through a mapping, which changes no time by itself.
@@ -270,6 +289,7 @@ Result<void> CachedNode::write_attributes(const struct stat& memory, bool wrote)
   const volume::Attributes attributes = CASEMATE_TRY(region_.volume->set_attributes(inode_, change));
   volume_size_ = attributes.size;
   written_time_ = time;
+  are_times_behind_ = false;
   publish(attributes);
   return {};
 }
@@ -278,8 +298,7 @@ Result<void> CachedNode::write_attributes(const struct stat& memory, bool wrote)
 
 // Pages that the file has got since somebody mapped them: the volume has nothing there yet.
 void CachedNode::follow_growth() {
-  const std::uint64_t size_pages =
-      std::min(pages_of(static_cast<std::uint64_t>(memory_status().st_size)), range_.count);
+  const std::uint64_t size_pages = std::min(pages_of(memory_size().size), range_.count);
   if (wished_.empty() || size_pages <= followed_pages_) return;
   static constexpr std::array<std::byte, kPageSize> kZeros{};
   const ContentHash zeros = hash_content(cache_.hash_key(), kZeros);
@@ -328,7 +347,7 @@ void CachedNode::remember_mapped(PageRange range) {
     wish = wished_.erase(wish);
   }
   wished_.emplace(wish_first, wish_end);
-  const std::uint64_t size_pages = pages_of(static_cast<std::uint64_t>(memory_status().st_size));
+  const std::uint64_t size_pages = pages_of(memory_size().size);
   followed_pages_ = std::max(followed_pages_, std::min(size_pages, range_.count));
   range.count = std::min(range.count, size_pages - std::min(size_pages, range.first));
   is_mapped_.store(true, std::memory_order_relaxed);

@@ -8,9 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "keeper/key_file.h"
 #include "keeper/manifest.h"
@@ -75,6 +77,10 @@ TEST_F(EncryptedRegion, LosesNothingSyncedWhenTheKeeperIsKilled) {
     const OpenFile file = member.open("/data/f", O_RDWR | O_CREAT);
     bool good = member.write(file, 0, std::string(100000, 's')) == 100000 && member.synchronize(file) == 0;
     good = good && member.rename("/data/f", "/data/g") == 0 && member.synchronize(file) == 0;
+    const OpenFile log = member.open("/data/log", O_RDWR | O_CREAT);
+    for (int record = 0; record < 30; ++record) {
+      good = good && member.write(log, record * 700, std::string(700, 'r')) == 700 && member.synchronize_data(log) == 0;
+    }
     member.write(file, 0, std::string(100000, 'u'));  // not synced
     (void)!write(ready[1], good ? "y" : "n", 1);
     pause();
@@ -94,6 +100,29 @@ TEST_F(EncryptedRegion, LosesNothingSyncedWhenTheKeeperIsKilled) {
   const std::string found = member.read(file, 0, 200000);
   ASSERT_EQ(found.size(), 100000U);
   EXPECT_EQ(found.find_first_not_of("su"), std::string::npos);
+  EXPECT_EQ(member.read(member.open("/data/log", O_RDONLY), 0, 200000), std::string(21000, 'r'));
+}
+
+TEST_F(EncryptedRegion, KeepsTimesThatDataSynchronizationLeft) {
+  struct stat shown = {};
+  {
+    RunningKeeper keeper(kEncrypted, scratch_.path());
+    ASSERT_TRUE(keeper.is_running()) << keeper.error();
+    SimulatedMember member(keeper.hello());
+    const OpenFile file = member.open("/data/f", O_RDWR | O_CREAT);
+    ASSERT_EQ(member.write(file, 0, "text"), 4);
+    ASSERT_EQ(fstat(file.fd.get(), &shown), 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    ASSERT_EQ(member.synchronize_data(file), 0);
+    ASSERT_TRUE(keeper.end());
+  }
+  RunningKeeper keeper(kEncrypted, scratch_.path());
+  SimulatedMember member(keeper.hello());
+  protocol::ShieldAttributes found;
+  ASSERT_EQ(member.status("/data/f", &found), 0);
+  EXPECT_EQ(found.size, 4U);
+  EXPECT_EQ(found.modify_time.seconds, shown.st_mtim.tv_sec);
+  EXPECT_EQ(found.modify_time.nanoseconds, static_cast<std::uint32_t>(shown.st_mtim.tv_nsec));
 }
 
 TEST_F(EncryptedRegion, RefusesAnOldCopyThatTheAnchorDisowns) {

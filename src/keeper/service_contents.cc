@@ -49,8 +49,10 @@ Answer Service::synchronize(const ParsedRequest& request) {
   const std::uint64_t first = std::min(request.header.arguments[0], kMostPages);
   const std::uint64_t count = std::min(request.header.arguments[1], kMostPages);
   if (node->is_regular() && !node->is_orphan()) {
-    if (const auto written = node->write_back(count == 0 ? kAllPages : PageRange{first, count}); !written)
-      return fail(written.error());
+    const bool is_data_only = request.header.arguments[2] != 0;
+    const PageRange compared = count == 0 ? kAllPages : PageRange{first, count};
+    const auto written = is_data_only ? node->write_back_data() : node->write_back(compared);
+    if (!written) return fail(written.error());
   }
   const auto done = durability_.sync(node->region());
   return done ? Answer() : fail(done.error());

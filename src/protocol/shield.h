@@ -167,7 +167,7 @@ enum class Operation : std::uint32_t {
   kBindSocket,  // makes a socket node -> host path to bind to; a0 mode (0777)
   // About open nodes (base 0 is kSlot).
   kReadDirectory,  // a0 cookie (the memfd's offset), a1 capacity -> data: struct linux_dirent64 records, a0 next cookie
-  kSynchronize,    // returns when durable (and fresh, if strict). a0, a1: pages of mappings to compare (count 0: all)
+  kSynchronize,    // returns when durable. a0, a1: pages of mappings to compare (count 0: all); a2 1: but for the times
   kSynchronizeAll,  // sync, syncfs
   kPopulate,        // a0 first page, a1 page count, a2 PopulatePurpose
   kGrowStates,      // a0 pages needed

@@ -179,6 +179,10 @@ std::int64_t SimulatedMember::synchronize(const OpenFile& file) {
   return call({.operation = Operation::kSynchronize, .base = place_of(file)}).result();
 }
 
+std::int64_t SimulatedMember::synchronize_data(const OpenFile& file) {
+  return call({.operation = Operation::kSynchronize, .arguments = {0, 0, 1}, .base = place_of(file)}).result();
+}
+
 std::vector<std::string> SimulatedMember::list(const OpenFile& directory, std::size_t capacity) {
   std::vector<std::string> names;
   std::uint64_t cookie = 0;

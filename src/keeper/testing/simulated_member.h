@@ -72,6 +72,8 @@ class SimulatedMember {
   std::int64_t rename(const std::string& from, const std::string& to, unsigned flags = 0);
   std::int64_t link_symbolically(const std::string& path, const std::string& target);
   std::int64_t synchronize(const OpenFile& file);
+  // As fdatasync does.
+  std::int64_t synchronize_data(const OpenFile& file);
   // Names, without "." and "..", with the given capacity of each call.
   std::vector<std::string> list(const OpenFile& directory, std::size_t capacity = 4096);
 

@@ -151,9 +151,13 @@ void settle_write(const Transfer& transfer, std::uint64_t position, long count, 
 }
 
 std::uint64_t size_of(std::int32_t fd) {
-  struct stat status;
-  return host_call(SYS_fstat, fd, reinterpret_cast<long>(&status)) == 0 ? static_cast<std::uint64_t>(status.st_size)
-                                                                        : 0;
+  // Not by fstat: once the file's times were seen, the kernel must give the next write a new one (cached_node.h).
+  struct statx status;
+  const long result =
+      host_call(SYS_statx, fd, reinterpret_cast<long>(""), AT_EMPTY_PATH, STATX_SIZE, reinterpret_cast<long>(&status));
+  if (result == 0) return status.stx_size;
+  struct stat older;
+  return host_call(SYS_fstat, fd, reinterpret_cast<long>(&older)) == 0 ? static_cast<std::uint64_t>(older.st_size) : 0;
 }
 
 // Where the write will go, as far as one can know.

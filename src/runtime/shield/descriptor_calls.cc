@@ -47,12 +47,14 @@ long check_size_limit(const Thread& thread, std::int32_t fd, std::uint64_t size)
 
 long plain(long result) { return is_error(result) ? result : 0; }
 
+enum class Synchronized : std::uint64_t { kAll, kData };  // as kSynchronize has it
+
 // fsync and its kin.
-long synchronize(Thread& thread, Regs& regs) {
+long synchronize(Thread& thread, Regs& regs, Synchronized what) {
   const DescriptorKind kind = kind_of(thread, descriptor(regs));
   if (!kind.shielded()) return pass_through(thread, regs);
   if (const long mode = access_mode(descriptor(regs)); is_error(mode)) return mode;
-  return plain(slot_request(thread, Operation::kSynchronize, kind.slot));
+  return plain(slot_request(thread, Operation::kSynchronize, kind.slot, 0, 0, static_cast<std::uint64_t>(what)));
 }
 
 long synchronize_all(Thread& thread) {
@@ -77,8 +79,8 @@ long exceed_size_limit(const Thread& thread) {
   return kEfbig;
 }
 
-long sys_fsync(Thread& thread, Regs& regs) { return synchronize(thread, regs); }
-long sys_fdatasync(Thread& thread, Regs& regs) { return synchronize(thread, regs); }
+long sys_fsync(Thread& thread, Regs& regs) { return synchronize(thread, regs, Synchronized::kAll); }
+long sys_fdatasync(Thread& thread, Regs& regs) { return synchronize(thread, regs, Synchronized::kData); }
 
 long sys_sync(Thread& thread, Regs& regs) {
   synchronize_all(thread);
