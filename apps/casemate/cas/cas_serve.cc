@@ -206,7 +206,8 @@ Result<int> serve_clean(const Options& options) {
   server->run();
   waiter.join();
   if (runtime) runtime->stop();  // no service changes anything from here on
-  opened.store.reset();          // finishes and anchors what was committed
+  registry->finish();
+  opened.store.reset();  // finishes and anchors what was committed
   log_event("stopped", {});
   return 0;
 }

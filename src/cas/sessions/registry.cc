@@ -158,7 +158,9 @@ Digest digest_from_hex(const std::string& text) {
   return digest;
 }
 
-SessionRegistry::~SessionRegistry() {
+SessionRegistry::~SessionRegistry() { finish(); }
+
+void SessionRegistry::finish() {
   if (learner_.joinable()) learner_.join();
 }
 

@@ -92,6 +92,9 @@ class SessionRegistry {
   // row: list() and remove() wait for them, and answer with the error when one of the rows does not open.
   static Result<std::unique_ptr<SessionRegistry>> open(Store& store, const RegistryOptions& options);
 
+  // Waits for what is done beside requests; afterwards the registry uses the store only when it is called.
+  void finish();
+
   // The current version, for the parts of the CAS that act for sessions. Null when there is none. Errors: kFormat.
   Result<StoredSessionPointer> find(const std::string& name) const;
 
