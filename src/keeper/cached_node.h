@@ -123,7 +123,8 @@ class CachedNode {
     std::vector<ContentHash> hashes;  // of each page when it last was equal to the volume
   };
 
-  Result<void> load(PageRange range);
+  enum class Times { kRestored, kWrittenNext };  // kWrittenNext: a member's write will change them anyway
+  Result<void> load(PageRange range, Times times = Times::kRestored);
   Result<void> load_run(PageRange run);
   PageRange widen(PageRange range, protocol::PopulatePurpose purpose);
   Result<void> write_back_locked(PageRange compared = kAllPages);

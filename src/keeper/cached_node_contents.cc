@@ -95,7 +95,8 @@ Result<void> CachedNode::populate(PageRange range, PopulatePurpose purpose) {
   range.count = std::min(range.count, last_page - range.first + 1);
   const std::lock_guard lock(mutex_);
   if (purpose == PopulatePurpose::kKeep || is_mapping(purpose)) pin();
-  if (auto loaded = load(widen(range, purpose)); !loaded) return loaded.error();
+  const Times times = purpose == PopulatePurpose::kWrite ? Times::kWrittenNext : Times::kRestored;
+  if (auto loaded = load(widen(range, purpose), times); !loaded) return loaded.error();
   if (purpose == PopulatePurpose::kMapWritable && !region_.is_read_only()) remember_mapped(range);
   return {};
 }
@@ -128,25 +129,25 @@ PageRange CachedNode::widen(PageRange range, PopulatePurpose purpose) {
   return range;
 }
 
-Result<void> CachedNode::load(PageRange range) {
+Result<void> CachedNode::load(PageRange range, Times times) {
   const std::uint64_t backed = cache_.arena().slot(slot_).backed_pages.load(std::memory_order_relaxed);
   const std::uint64_t end = std::min({range.end(), backed, range_.count});
   if (!mapped_.empty() || !wished_.empty()) keep_mapped({range.first, end - std::min(end, range.first)});
   std::optional<struct stat> before;
+  bool has_changed = false;
   Result<void> result;
   for (std::uint64_t page = range.first; page < end && result;) {
     page = find_missing(states_, page, end);
     if (page == end) break;
-    if (!before) before = memory_status();
+    if (!has_changed && times == Times::kRestored) before = memory_status();
+    has_changed = true;
     const std::uint64_t stop = claim_missing_run(states_, page, std::min(end, page + kRunPages));
     result = load_run({page, stop - page});
     set_run(states_, page, stop, result ? protocol::kPageClean : protocol::kPageEvicted);
     page = stop;
   }
-  if (before) {
-    restore_modify_time(*before);
-    account();
-  }
+  if (before) restore_modify_time(*before);
+  if (has_changed) account();
   return result;
 }
 
