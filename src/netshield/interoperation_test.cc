@@ -89,7 +89,7 @@ class Connected {
   // What the peer gives back for our bytes; its answers (to key updates) are ours to read.
   Bytes to_peer(ByteView records) {
     Bytes answers;
-    const Bytes data = peer.read(records, answers);
+    Bytes data = peer.read(records, answers);
     crypto::append(from_answers, us.open(answers));
     return data;
   }

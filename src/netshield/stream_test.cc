@@ -29,7 +29,6 @@ namespace {
 using crypto::as_byte_view;
 using crypto::Bytes;
 using crypto::ByteView;
-using testing::octets;
 using testing::RecordEnd;
 
 TrafficSecrets secrets_of(Side side) {

@@ -52,7 +52,8 @@ class Digest {
     const std::uint64_t bits = __builtin_bswap64(size_ * 8);
     const std::uint8_t one = 0x80, zero = 0;
     add(&one, 1);
-    while (used_ != Hash::kBlockSize - 8) add(&zero, 1);
+    while (used_ != Hash::kBlockSize - Hash::kLengthSize) add(&zero, 1);
+    while (used_ != Hash::kBlockSize - sizeof(bits)) add(&zero, 1);  // lengths here need 64 bits at most
     add(reinterpret_cast<const std::uint8_t*>(&bits), sizeof(bits));
     for (auto& word : state_) word = Hash::big_endian(word);
     __builtin_memcpy(digest, state_, Hash::kDigestSize);
