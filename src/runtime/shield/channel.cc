@@ -45,7 +45,7 @@ constinit std::atomic<std::uint32_t> g_reported{0};
 // Looking for an answer some microseconds before going to sleep spares two switches of the processor and a wake-up
 // where the keeper answers soon. Each operation has its own record of whether that paid off: with one processor, under
 // load, or with a disk in between it does not, and is tried only now and then.
-inline constexpr unsigned kLooks = 96;               // each a system call that finds nothing: some 30 us together
+inline constexpr unsigned kLooks = 128;              // each a system call that finds nothing: some 50 us together
 inline constexpr std::uint32_t kMostConfidence = 8;  // successes that are remembered
 inline constexpr std::uint32_t kBetweenTrials = 32;  // requests without confidence from one trial to the next
 constinit std::atomic<std::uint32_t> g_confidence[static_cast<std::size_t>(protocol::kLastOperation) + 1] = {};
