@@ -154,7 +154,7 @@ ShieldMode mode_of(const Network& network) {
   return network.mode.value_or(network.rules.empty() ? ShieldMode::kDisabled : ShieldMode::kUnprotected);
 }
 
-Decision without_rule(const Network& network, const ConnectionQuery& query) {
+NetworkDecision without_rule(const Network& network, const ConnectionQuery& query) {
   const ShieldMode mode = mode_of(network);
   if (query.transport == Transport::kOther) {
     const bool refuses = network.refuse_unsupported_protocols.value_or(mode == ShieldMode::kProtected);
@@ -249,7 +249,7 @@ Result<ConnectionQuery> parse_query(Purpose purpose, std::string_view text) {
   return query;
 }
 
-Decision decide(const NetworkRules& rules, const ConnectionQuery& query) {
+NetworkDecision decide(const NetworkRules& rules, const ConnectionQuery& query) {
   const Network& network = rules.network;
   if (mode_of(network) == ShieldMode::kDisabled) return {Protection::kPlain, {}, "`mode` is `disabled`"};
   if (query.transport == Transport::kOther) return without_rule(network, query);

@@ -54,13 +54,13 @@ Result<ConnectionQuery> parse_query(Purpose purpose, std::string_view text);
 
 enum class Protection { kTlsServer, kTlsClient, kPlain, kDeny };
 
-struct Decision {
+struct NetworkDecision {
   Protection protection = Protection::kDeny;
   std::optional<std::size_t> rule;  // index in network.rules, where one decided
   std::string reason;               // one clause, for people
 };
 
-Decision decide(const NetworkRules& rules, const ConnectionQuery& query);
+NetworkDecision decide(const NetworkRules& rules, const ConnectionQuery& query);
 
 std::string_view name_of(Protection protection);  // "tls-server", "tls-client", "plain", "deny"
 

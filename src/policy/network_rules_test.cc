@@ -33,7 +33,7 @@ clients:
 )";
 
 std::string decision_of(const NetworkRules& rules, Purpose purpose, const std::string& text) {
-  const Decision decision = decide(rules, parse_query(purpose, text).value());
+  const NetworkDecision decision = decide(rules, parse_query(purpose, text).value());
   std::string result(name_of(decision.protection));
   if (decision.rule) result += " " + rules.network.rules[*decision.rule].name;
   return result;
@@ -104,7 +104,7 @@ TEST(NetworkRules, DenyWhereTwoRulesFitEquallyWell) {
       "  - {name: a, destination: \"TCP:a:6379\", server_auth: x}\n"
       "  - {name: b, destination: \"TCP:b:6379\", server_auth: x}\n");
   ASSERT_TRUE(parsed.rules) << parsed.findings;
-  const Decision decision = decide(*parsed.rules, parse_query(Purpose::kConnect, "TCP:10.0.0.1:6379").value());
+  const NetworkDecision decision = decide(*parsed.rules, parse_query(Purpose::kConnect, "TCP:10.0.0.1:6379").value());
   EXPECT_EQ(decision.protection, Protection::kDeny);
   EXPECT_NE(decision.reason.find("`a` and `b` fit equally well"), std::string::npos) << decision.reason;
   expect_decisions(*parsed.rules, {{Purpose::kConnect, "TCP:b:6379", "tls-client b"}});

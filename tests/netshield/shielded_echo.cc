@@ -120,7 +120,7 @@ crypto::TlsEndpoint endpoint_of(const std::string& path, const std::string& port
   const auto rules = policy::parse_network_rules(text.str(), diagnostics);
   const auto query = policy::parse_query(policy::Purpose::kServe, "TCP:" + port);
   if (!rules || !query.has_value()) std::exit(2);
-  const policy::Decision decision = policy::decide(*rules, query.value());
+  const policy::NetworkDecision decision = policy::decide(*rules, query.value());
   if (decision.protection != policy::Protection::kTlsServer) std::exit(3);
   return crypto::TlsEndpoint::make(keeper::endpoint_settings_of(*rules, *decision.rule, "").value()).value();
 }

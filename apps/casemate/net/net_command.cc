@@ -96,7 +96,7 @@ void print_terms(const policy::NetworkRules& rules, std::size_t index, const std
 }
 
 int explain(const policy::NetworkRules& rules, const policy::ConnectionQuery& query, const Options& options) {
-  const policy::Decision decision = policy::decide(rules, query);
+  const policy::NetworkDecision decision = policy::decide(rules, query);
   std::printf("%s: %s\n", std::string(policy::name_of(decision.protection)).c_str(), decision.reason.c_str());
   if (decision.rule) print_terms(rules, *decision.rule, options.file);
   return decision.protection == policy::Protection::kDeny ? kExitNo : 0;
@@ -109,7 +109,7 @@ std::string directory_of(const std::string& path) {
 }
 
 int test(const policy::NetworkRules& rules, const policy::ConnectionQuery& query, const Options& options) {
-  const policy::Decision decision = policy::decide(rules, query);
+  const policy::NetworkDecision decision = policy::decide(rules, query);
   if (decision.protection != policy::Protection::kTlsClient) {
     return complain(options.endpoint + " is not protected by a client rule: " +
                         std::string(policy::name_of(decision.protection)) + ", " + decision.reason,

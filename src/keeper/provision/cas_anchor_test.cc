@@ -33,7 +33,7 @@ class SimulatedLink final : public CasLink {
   SimulatedCas& cas_;
 };
 
-class PositionReporterTest : public testing::Test {
+class PositionReporterTest : public ::testing::Test {
  protected:
   PositionReporterTest() {
     const auto rejoin = [this]() -> Result<Rejoined> {
