@@ -92,16 +92,13 @@ def free_port():
         return one.getsockname()[1]
 
 
-def wait_for_port(port, process, said):
+def wait_until_ready(process, said):
+    """By its log: it listens a moment before, and SIGTERM in that moment makes MariaDB hang, natively as well."""
     deadline = time.monotonic() + LIMIT
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 5).close()
-            return
-        except OSError:
-            assert process.poll() is None, "MariaDB ended: " + said()
-            assert time.monotonic() < deadline, "MariaDB does not listen: " + said()
-            time.sleep(0.05)
+    while "ready for connections" not in said():
+        assert process.poll() is None, "MariaDB ended: " + said()
+        assert time.monotonic() < deadline, "MariaDB does not get ready: " + said()
+        time.sleep(0.05)
 
 
 def end(process):
@@ -191,7 +188,7 @@ class MariaDb:
         self.server = subprocess.Popen([self.casemate, *self.run_words("main")], cwd=self.place, preexec_fn=self.login,
                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
                                        env={"PATH": "/usr/bin:/bin", "HOME": self.place})
-        wait_for_port(self.port, self.server, self.said)
+        wait_until_ready(self.server, self.said)
 
     def start_natively(self):
         """The control: the same programs, the same configuration, where everybody keeps it: in files, with the password
@@ -214,9 +211,9 @@ class MariaDb:
             text = "\n".join(line for line in text.split("\n") if not re.match(r"ssl|  openssl|  -", line))
             with open(self.path("native/etc/" + name), "w") as file:
                 file.write(text)
-        for directory, _, names in os.walk(self.path("native")):
+        for directory, _, names in os.walk(self.path("native")) if self.login else ():
             for path in [directory] + [os.path.join(directory, name) for name in names]:
-                os.chown(path, self.user, self.user if self.login is None else -1)
+                os.chown(path, self.user, -1)
         self.start_native_server()
 
     def start_native_server(self):
@@ -225,7 +222,7 @@ class MariaDb:
         self.native = subprocess.Popen(["/bin/bash", self.path("native/etc/start")], preexec_fn=self.login, env=environment,
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True)
         log.close()
-        wait_for_port(self.native_port, self.native, lambda: open(self.path("native.log")).read()[-2000:])
+        wait_until_ready(self.native, lambda: open(self.path("native.log")).read()[-2000:])
 
     def native_sql(self, statement, port=None, more=()):
         """The client outside, with the password from its file."""
