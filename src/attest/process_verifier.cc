@@ -1,6 +1,9 @@
 #include "attest/process_verifier.h"
 
+#include <mutex>
+
 #include "attest/dcap_verifier.h"
+#include "crypto/hash.h"
 #include "evidence/simulation.h"
 
 namespace casemate::attest {
@@ -26,6 +29,19 @@ VerificationResult verify_node(const NodePart& node, LasBackend backend, const N
   return verify_snp_report(node.quote, all, anchors, now);
 }
 
+// The same, from memory when it can be. The key covers every byte that the verdict is about.
+VerificationResult judge_node(const NodePart& node, LasBackend backend, const NodeEndorsements& endorsements,
+                              const TrustAnchors& anchors, Moment now) {
+  if (endorsements.verdicts == nullptr) return verify_node(node, backend, endorsements, anchors, now);
+  crypto::Bytes described = evidence::encode_node_part(node);
+  described.push_back(static_cast<std::byte>(backend));
+  const NodeVerdicts::Key key = crypto::sha256(described);
+  if (std::optional<VerificationResult> known = endorsements.verdicts->find(key, now)) return *std::move(known);
+  VerificationResult result = verify_node(node, backend, endorsements, anchors, now);
+  endorsements.verdicts->keep(key, result, now);
+  return result;
+}
+
 std::string value_of(const VerificationResult& result, const std::string& name) {
   for (const Measurement& measurement : result.measurements) {
     if (measurement.name == name && std::holds_alternative<std::string>(measurement.value)) {
@@ -39,7 +55,7 @@ std::string value_of(const VerificationResult& result, const std::string& name) 
 VerificationResult check_node(const ProcessEvidence& evidence, const NodeEndorsements& endorsements,
                               const TrustAnchors& anchors, Moment now) {
   const auto& statement = evidence.statement;
-  VerificationResult result = verify_node(*evidence.node, statement.backend, endorsements, anchors, now);
+  VerificationResult result = judge_node(*evidence.node, statement.backend, endorsements, anchors, now);
   for (Measurement& measurement : result.measurements) measurement.name = "node_" + measurement.name;
   const std::string wanted =
       to_hex(evidence::node_report_data(statement.backend, statement.las_key_id, evidence.node->nonce));
@@ -63,6 +79,27 @@ void describe(VerificationResult& result, const ProcessEvidence& evidence) {
 }
 
 }  // namespace
+
+namespace {
+constexpr Moment kKeptSeconds = 600;
+constexpr std::size_t kKeptVerdicts = 4096;
+}  // namespace
+
+std::optional<VerificationResult> NodeVerdicts::find(const Key& key, Moment now) const {
+  const std::shared_lock lock(mutex_);
+  const auto found = kept_.find(key);
+  if (found == kept_.end()) return std::nullopt;
+  const Kept& kept = found->second;
+  const bool is_fresh = now >= kept.at && now - kept.at <= kKeptSeconds && kept.result.window.contains(now);
+  return is_fresh ? std::optional(kept.result) : std::nullopt;
+}
+
+void NodeVerdicts::keep(const Key& key, const VerificationResult& result, Moment now) {
+  if (result.conclusion != Conclusion::kVerified) return;
+  const std::unique_lock lock(mutex_);
+  if (kept_.size() >= kKeptVerdicts && !kept_.contains(key)) kept_.clear();
+  kept_.insert_or_assign(key, Kept{result, now});
+}
 
 VerificationResult verify_process_evidence(crypto::ByteView bytes, const crypto::Bytes* nonce,
                                            const NodeEndorsements& endorsements, const TrustAnchors& anchors,

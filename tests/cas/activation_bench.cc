@@ -25,6 +25,7 @@
 
 #include "cas/service/runtime_api.h"
 #include "cas/service/testing/simulated_cas.h"
+#include "cas/service/testing/simulated_node.h"
 #include "cas/service/testing/simulated_service.h"
 
 namespace {
@@ -33,6 +34,7 @@ using namespace casemate;
 using namespace casemate::cas;
 using Clock = std::chrono::steady_clock;
 using testing_support::SimulatedCas;
+using testing_support::SimulatedNode;
 using testing_support::SimulatedService;
 
 constexpr int kSessions = 64;
@@ -46,12 +48,17 @@ double cpu_seconds(clockid_t clock) {
   return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
 }
 
-std::string session_text(const SimulatedService& service) {
-  return "version: casemate-1\nsecurity: {attestation: {tolerate: [simulation]}}\nservices:\n  - name: web\n"
+std::string session_text(const SimulatedService& service, const SimulatedNode* node) {
+  const std::string security = node != nullptr ? "security: {attestation: {mode: hardware}}\n"
+                                               : "security: {attestation: {tolerate: [simulation]}}\n";
+  const std::string platform = node != nullptr ? "tee: [tdx]\n    node: {tdx: [" + node->reference_values + "]}\n"
+                                               : "platforms: [" + service.las_key_id() + "]\n";
+  return "version: casemate-1\n" + security +
+         "services:\n  - name: web\n"
          "    image_name: main\n    command: [/bin/server, --token, $$CASEMATE::token$$]\n    attestation: "
          "[{mrenclave: [" +
-         service.measurement() + "]}]\n    platforms: [" + service.las_key_id() +
-         "]\n    environment: {PATH: /usr/bin, PASSWORD: $$CASEMATE::password$$}\nimages:\n  - name: main\n"
+         service.measurement() + "]}]\n    " + platform +
+         "    environment: {PATH: /usr/bin, PASSWORD: $$CASEMATE::password$$}\nimages:\n  - name: main\n"
          "    injection_files: [{path: /etc/key, content: $$CASEMATE::key$$}]\n    files: {/bin/server: " +
          std::string(64, 'a') +
          "}\nsecrets:\n  - {name: token, kind: ascii, size: 32}\n  - {name: password, kind: ascii, size: 32}\n"
@@ -60,7 +67,7 @@ std::string session_text(const SimulatedService& service) {
 
 class Server {
  public:
-  explicit Server(const SimulatedService& service) {
+  Server(const SimulatedService& service, const SimulatedNode* node) {
     UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in name = {};
     name.sin_family = AF_INET;
@@ -77,7 +84,7 @@ class Server {
     pid_ = fork();
     if (pid_ == 0) {
       close(stop[1]);
-      serve(service, std::move(listener), stop[0], ready[1]);
+      serve(service, node, std::move(listener), stop[0], ready[1]);
     }
     close(stop[0]);
     close(ready[1]);
@@ -105,10 +112,14 @@ class Server {
   }
 
  private:
-  [[noreturn]] static void serve(const SimulatedService& service, UniqueFd listener, int stop, int ready) {
-    SimulatedCas cas([](const ActivationRefusal& refusal) { std::fprintf(stderr, "%s\n", describe(refusal).c_str()); });
+  [[noreturn]] static void serve(const SimulatedService& service, const SimulatedNode* node, UniqueFd listener,
+                                 int stop, int ready) {
+    // Collateral is good at a time of its own.
+    SimulatedCas cas([](const ActivationRefusal& refusal) { std::fprintf(stderr, "%s\n", describe(refusal).c_str()); },
+                     node != nullptr ? node->basis() : EvidenceBasis(),
+                     node != nullptr ? Activator::Clock(SimulatedNode::now) : Activator::Clock(system_time));
     for (int i = 0; i < kSessions; ++i) {
-      const std::string why = cas.put("s" + std::to_string(i), session_text(service));
+      const std::string why = cas.put("s" + std::to_string(i), session_text(service, node));
       if (!why.empty()) std::fprintf(stderr, "%s\n", why.c_str());
     }
     const crypto::TlsIdentity identity = runtime_api_identity(*cas.store).value();
@@ -207,13 +218,14 @@ int main(int argc, char** argv) {
   const std::string kind = argc > 1 ? argv[1] : "simulation";
   const double duration = argc > 2 ? std::atof(argv[2]) : 5;
   const unsigned connections = argc > 3 ? static_cast<unsigned>(std::atoi(argv[3])) : 16;
-  if (kind != "simulation" || duration <= 0 || connections == 0) {
-    std::fputs("usage: activation_bench [simulation] [SECONDS] [CONNECTIONS]\n", stderr);
+  if ((kind != "simulation" && kind != "tdx") || duration <= 0 || connections == 0) {
+    std::fputs("usage: activation_bench [simulation|tdx] [SECONDS] [CONNECTIONS]\n", stderr);
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);
-  const SimulatedService service;
-  const Server server(service);
+  SimulatedService service;
+  const std::unique_ptr<SimulatedNode> node = kind == "tdx" ? std::make_unique<SimulatedNode>(service) : nullptr;
+  const Server server(service, node.get());
   for (unsigned i = 0; i < kSessions; ++i) activate(server, service, i);  // secrets are generated, sessions parsed
   Load most = load(server, service, duration, connections, 0);
   print("full load", most);

@@ -576,6 +576,39 @@ def case_answers_are_what_the_document_says(bench, service):
     assert every == seen, every - seen
 
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# What would let a shipped program believe evidence that nobody's hardware gave, and the only files that may have it.
+HOOKS = (
+    (r'#include ".*/testing/', ()),
+    (r"anchors_of_single_root", ("src/attest/trust_anchors.cc", "src/attest/trust_anchors.h",
+                                 "apps/casemate/quote/quote_command.cc", "apps/casemate/quote/collateral_command.cc")),
+    (r"basis_?(\.|->)anchors *=|EvidenceBasis[({]|EvidenceBasis \w+ *[({]", ()),
+)
+READS_NO_VARIABLE = ("src/cas/", "src/attest/", "src/evidence/", "src/keeper/provision/", "apps/casemate-keeper/")
+
+
+def shipped_sources():
+    for top in ("src", "apps"):
+        for directory, _, names in os.walk(os.path.join(ROOT, top)):
+            for name in names:
+                path = os.path.relpath(os.path.join(directory, name), ROOT)
+                if name.endswith((".cc", ".h")) and not name.endswith("_test.cc") and "/testing/" not in path:
+                    yield path
+
+
+def case_nothing_that_ships_has_a_hook_for_evidence(bench):
+    found = []
+    for path in shipped_sources():
+        text = read(os.path.join(ROOT, path))
+        found += [(path, hook) for hook, allowed in HOOKS if path not in allowed and re.search(hook, text)]
+        if path.startswith(READS_NO_VARIABLE) and re.search(r"\bgetenv\b", text):
+            found.append((path, "getenv"))
+    assert not found, found
+    for name in ("casemate", "casemate-keeper", "casemate-runtime"):
+        with open(os.path.join(os.path.dirname(bench.casemate), name), "rb") as file:
+            assert b"6attest7testing" not in file.read(), "%s has throw-away evidence" % name
+
+
 @with_service
 def case_the_command_line_of_clients_says_what_is_wrong(bench, service):
     other = os.path.join(bench.directory, "other")

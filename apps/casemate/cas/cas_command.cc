@@ -32,6 +32,9 @@ void add_serve(CLI::App& tool, Options& options) {
   command->add_option(
       "--runtime-listen", options.runtime_listen,
       "IP:PORT where services get their configuration (none: this CAS starts no services; port 0: any)");
+  command->add_option(
+      "--collateral", options.collateral,
+      "file with DCAP collateral (JSON), by which evidence of TDX machines is judged; read at the start");
   command->add_option("--anchor-seconds", options.anchor_seconds, "at most this much can be rolled back unnoticed (10)")
       ->check(CLI::Range(1, 3600));
   command->add_option("--top-level", options.top_level, "who creates sessions without a namespace: owner or anyone")

@@ -23,6 +23,7 @@
 #include "casemate/cas/runtime_listener.h"
 #include "casemate/cas/state_files.h"
 #include "casemate/las/clean_start.h"
+#include "casemate/session/session_files.h"
 #include "crypto/host_configuration.h"
 #include "crypto/random.h"
 #include "crypto/secret.h"
@@ -159,6 +160,21 @@ cas::HttpLimits http_limits() {
   return limits;
 }
 
+Result<cas::EvidenceBasis> evidence_basis(const Options& options) {
+  constexpr std::size_t kCollateralLimit = 4 << 20;
+  cas::EvidenceBasis basis;
+  if (options.collateral.empty()) return basis;
+  const std::string text = CASEMATE_TRY(session_tool::read_whole_file(options.collateral, kCollateralLimit));
+  const auto collateral = attest::parse_dcap_collateral(text);
+  if (!collateral) return collateral.error().with_context(options.collateral);
+  basis.dcap = attest::PreparedDcapCollateral::prepare(collateral.value(), *basis.anchors);
+  if (const attest::Check* const failed = basis.dcap->checks().first_failure(); failed != nullptr) {
+    return Error(ErrorCategory::kUsage, options.collateral + ": " + failed->name + ": expected " + failed->expected +
+                                            ", found " + failed->actual);
+  }
+  return basis;
+}
+
 // What the client API tells owners about refused services, and what it does to services when it finds this store old.
 void offer_refusals(cas::ApiOptions& api, cas::Activator& activator) {
   api.find_refusal = [&activator](const std::string& reference) { return activator.why(reference); };
@@ -182,7 +198,9 @@ Result<int> serve_clean(const Options& options) {
 
   std::unique_ptr<RuntimeListener> runtime;
   if (!options.runtime_listen.empty()) {
-    runtime = CASEMATE_TRY(RuntimeListener::start(options.runtime_listen, store, *registry, log_event));
+    cas::EvidenceBasis basis = CASEMATE_TRY(evidence_basis(options));
+    runtime =
+        CASEMATE_TRY(RuntimeListener::start(options.runtime_listen, store, *registry, std::move(basis), log_event));
   }
   cas::HttpServer* listening = nullptr;
   cas::ApiOptions offered = api_options(options, opened, key_hash, token);

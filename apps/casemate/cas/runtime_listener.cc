@@ -77,20 +77,24 @@ RuntimeListener::Words words_of(const cas::ActivationRefusal& refusal) {
 
 }  // namespace
 
-RuntimeListener::RuntimeListener(cas::Store& store, const cas::SessionRegistry& registry, crypto::TlsIdentity identity,
-                                 Log log)
+RuntimeListener::RuntimeListener(cas::Store& store, const cas::SessionRegistry& registry, cas::EvidenceBasis basis,
+                                 crypto::TlsIdentity identity, Log log)
     : log_(std::move(log)),
       identity_(std::move(identity)),
-      activator_(store, registry,
-                 [this](const cas::ActivationRefusal& refusal) { log_("activation-refused", words_of(refusal)); }),
+      activator_(
+          store, registry,
+          [this](const cas::ActivationRefusal& refusal) { log_("activation-refused", words_of(refusal)); },
+          std::move(basis)),
       api_(store, activator_, identity_),
       stop_(eventfd(0, EFD_CLOEXEC)) {}
 
 Result<std::unique_ptr<RuntimeListener>> RuntimeListener::start(const std::string& address, cas::Store& store,
-                                                                const cas::SessionRegistry& registry, Log log) {
+                                                                const cas::SessionRegistry& registry,
+                                                                cas::EvidenceBasis basis, Log log) {
   Listening listening = CASEMATE_TRY(listen_at(address));
   crypto::TlsIdentity identity = CASEMATE_TRY(cas::runtime_api_identity(store));
-  std::unique_ptr<RuntimeListener> listener(new RuntimeListener(store, registry, std::move(identity), std::move(log)));
+  std::unique_ptr<RuntimeListener> listener(
+      new RuntimeListener(store, registry, std::move(basis), std::move(identity), std::move(log)));
   listener->address_ = listening.address;
   listener->thread_ = std::thread([own = listener.get(), socket = std::move(listening.socket)]() mutable {
     const Result<void> served = own->api_.serve(std::move(socket), own->stop_.get());

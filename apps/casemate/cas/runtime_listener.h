@@ -25,7 +25,8 @@ class RuntimeListener {
   // `address`: "IP:PORT", "[IPv6]:PORT"; port 0: any. Store and registry must outlive it. Serves when it returns.
   // Errors: kUsage (no such address), kSystem.
   static Result<std::unique_ptr<RuntimeListener>> start(const std::string& address, cas::Store& store,
-                                                        const cas::SessionRegistry& registry, Log log);
+                                                        const cas::SessionRegistry& registry, cas::EvidenceBasis basis,
+                                                        Log log);
   ~RuntimeListener();
 
   // Ends all connections and waits until nothing of this API uses the store. Once is enough.
@@ -38,7 +39,8 @@ class RuntimeListener {
   std::string metrics() const;
 
  private:
-  RuntimeListener(cas::Store& store, const cas::SessionRegistry& registry, crypto::TlsIdentity identity, Log log);
+  RuntimeListener(cas::Store& store, const cas::SessionRegistry& registry, cas::EvidenceBasis basis,
+                  crypto::TlsIdentity identity, Log log);
 
   Log log_;
   crypto::TlsIdentity identity_;

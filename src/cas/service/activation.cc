@@ -4,6 +4,7 @@
 
 #include "attest/appraisal.h"
 #include "attest/process_verifier.h"
+#include "cas/service/node_policy.h"
 #include "cas/service/secrets.h"
 #include "cas/sessions/tables.h"
 #include "crypto/random.h"
@@ -61,6 +62,23 @@ std::string list_of(const std::vector<std::string>& words) {
 
 // --- what the session demands of the evidence
 
+Judged<Fine> check_tdx(const attest::VerificationResult& result, const policy::Security& security,
+                       const policy::Service& service) {
+  const std::vector<attest::AppraisalPolicy> policies = tdx_policies(security, service);
+  if (policies.empty()) {
+    return Reason{"`tee` of service '" + service.name + "'", list_of(service.tee), "tdx",
+                  "tee: [tdx], with reference values in `node`, accepts it"};
+  }
+  std::optional<Reason> first;
+  for (const attest::AppraisalPolicy& wanted : policies) {
+    const attest::Appraisal appraisal = attest::appraise(result, wanted);
+    const attest::Check* const failed = appraisal.checks.first_failure();
+    if (failed == nullptr) return Fine{};
+    if (!first) first = Reason{"evidence: " + failed->name, failed->expected, failed->actual, appraisal.reason(result)};
+  }
+  return *first;
+}
+
 Judged<Fine> check_platform(const attest::VerificationResult& result, const policy::Session& session,
                             const policy::Service& service) {
   const policy::Security* const security = session.security_rules();
@@ -68,10 +86,11 @@ Judged<Fine> check_platform(const attest::VerificationResult& result, const poli
   if (const attest::Check* const failed = result.checks.first_failure(); failed != nullptr) {
     return Reason{"evidence: " + failed->name, failed->expected, failed->actual, ""};
   }
+  if (result.platform == attest::Platform::kTdx) return check_tdx(result, *security, service);
   if (result.platform != attest::Platform::kSimulation) {
-    return Reason{"evidence of hardware", "simulation, or hardware whose collateral this CAS has",
+    return Reason{"evidence of hardware", "simulation or tdx",
                   result.platform ? attest::to_text(*result.platform) : "unknown",
-                  "this version of the CAS has no collateral for process evidence of hardware"};
+                  "this version of the CAS does not appraise it"};
   }
   if (!security->tolerates("simulation")) {
     return Reason{"`security`: simulation is not tolerated", "hardware", "simulation",
@@ -392,8 +411,11 @@ std::string describe(const ActivationRefusal& refusal) {
 Result<Activation> Activator::activate(const protocol::ProvisionRequest& request, const crypto::Sha512Digest& bound) {
   Reason reason = {refuses_all(), "", "", ""};
   const Bytes nonce = crypto::to_bytes(bound);
+  attest::NodeEndorsements endorsements;
+  endorsements.dcap = basis_.dcap.get();
+  endorsements.verdicts = &node_verdicts_;
   const attest::VerificationResult verified = attest::verify_process_evidence(
-      request.evidence, &nonce, {}, attest::vendor_anchors(), static_cast<attest::Moment>(clock_() / 1000));
+      request.evidence, &nonce, endorsements, *basis_.anchors, static_cast<attest::Moment>(clock_() / 1000));
   std::unique_lock turns(contended_, std::defer_lock);
   for (int tries = 0; tries < kTries && (tries > 0 || reason.rule.empty()); ++tries) {
     Attempt attempt(store_, sessions_, request, verified, clock_());

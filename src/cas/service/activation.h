@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "attest/trust_anchors.h"
+#include "attest/process_verifier.h"
 #include "cas/service/records.h"
 #include "cas/sessions/registry.h"
 #include "protocol/provision.h"
@@ -43,15 +43,26 @@ struct Activation {
   Bytes holder;         // names this activation in tag reports
 };
 
+// What evidence of hardware is judged by.
+struct EvidenceBasis {
+  const attest::TrustAnchors* anchors = &attest::vendor_anchors();
+  std::shared_ptr<const attest::PreparedDcapCollateral> dcap;  // null: evidence of TDX is refused
+};
+
 // Threads: any number at once.
 class Activator {
  public:
   using Clock = std::function<std::uint64_t()>;
   using Refused = std::function<void(const ActivationRefusal&)>;
 
-  // Both must outlive it. `refused` is called for every refusal, from any thread.
-  Activator(Store& store, const SessionRegistry& sessions, Refused refused, Clock clock = system_time)
-      : store_(store), sessions_(sessions), refused_(std::move(refused)), clock_(std::move(clock)) {}
+  // Store, sessions and anchors must outlive it. `refused` is called for every refusal, from any thread.
+  Activator(Store& store, const SessionRegistry& sessions, Refused refused, EvidenceBasis basis = {},
+            Clock clock = system_time)
+      : store_(store),
+        sessions_(sessions),
+        refused_(std::move(refused)),
+        basis_(std::move(basis)),
+        clock_(std::move(clock)) {}
 
   // Blocks until verdict and release are durable. `bound`: what the evidence must carry. Errors are refusals: the
   // message is the reference.
@@ -73,7 +84,9 @@ class Activator {
   Store& store_;
   const SessionRegistry& sessions_;
   Refused refused_;
+  const EvidenceBasis basis_;
   Clock clock_;
+  attest::NodeVerdicts node_verdicts_;  // by this basis
   std::mutex contended_;  // held by whoever lost a race, for its next tries: losers must not race each other again
   mutable std::mutex mutex_;
   std::deque<ActivationRefusal> refusals_;

@@ -11,7 +11,9 @@
 namespace casemate::cas::testing_support {
 
 struct SimulatedCas {
-  explicit SimulatedCas(Activator::Refused refused = [](const ActivationRefusal&) {}) {
+  explicit SimulatedCas(
+      Activator::Refused refused = [](const ActivationRefusal&) {}, EvidenceBasis basis = {},
+      Activator::Clock clock = system_time) {
     method = unseal_with_new_key_file(directory.path() + "/key").value();
     StoreOptions options;
     options.directory = directory.path() + "/store";
@@ -21,7 +23,7 @@ struct SimulatedCas {
                           SecretValue::copy_of(crypto::ByteView(digest_from_hex(owner.key_hash))), kAbsent});
     if (!store->commit(std::move(claim))) std::abort();
     registry = SessionRegistry::open(*store, {}).value();
-    activator = std::make_unique<Activator>(*store, *registry, std::move(refused));
+    activator = std::make_unique<Activator>(*store, *registry, std::move(refused), std::move(basis), std::move(clock));
   }
 
   // "" when the session was stored, otherwise why not.

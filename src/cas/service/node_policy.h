@@ -1,0 +1,15 @@
+// What a session demands of the confidential virtual machine below a service, as appraisal policies.
+#pragma once
+
+#include <vector>
+
+#include "attest/appraisal.h"
+#include "policy/session.h"
+
+namespace casemate::cas {
+
+// One for each alternative of the service's `node: {tdx: ...}`; empty when it accepts no TDX. Only what the session
+// tolerates is tolerated.
+std::vector<attest::AppraisalPolicy> tdx_policies(const policy::Security& security, const policy::Service& service);
+
+}  // namespace casemate::cas
