@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <thread>
+#include <utility>
 
 #include "protocol/shield.h"
 
@@ -24,6 +25,10 @@ constexpr std::size_t kStackSize = 512 * 1024;
 // request when they ask much. Sleeping and waking cost more than that.
 constexpr std::chrono::microseconds kLooking{100};
 constexpr int kMostConfidence = 8;
+// A look takes a microsecond. After a longer one somebody else had the processor: it is wanted, and who uses it up
+// while he looks gets it later when he has work to do.
+constexpr std::chrono::microseconds kTakenAway{40};
+constexpr int kRest = 200;
 
 // Whether looking pays off on one channel: requests came soon after the last answers.
 class Looking {
@@ -31,7 +36,9 @@ class Looking {
   // The next request, or nullopt when the channel is closed.
   std::optional<std::size_t> receive(int channel, std::span<std::byte> out) {
     const auto start = std::chrono::steady_clock::now();
-    const auto looked = confidence_ > 0 ? look(channel, out, start) : std::nullopt;
+    const bool is_worth_it = confidence_ > 0 && rest_ == 0;
+    if (rest_ > 0) --rest_;
+    const auto looked = is_worth_it ? look(channel, out, start) : std::nullopt;
     if (looked) return looked;
     const auto received = receive_message(channel, out);
     note(std::chrono::steady_clock::now() - start < 3 * kLooking / 2);  // it took a while to wake up
@@ -48,11 +55,14 @@ class Looking {
   std::optional<std::size_t> look(int channel, std::span<std::byte> out, std::chrono::steady_clock::time_point start) {
     std::optional<std::size_t> found;
     if (places().fetch_sub(1, std::memory_order_relaxed) > 0) {
-      while (!found && std::chrono::steady_clock::now() - start < kLooking) {
+      auto last = start, now = start;
+      while (!found && now - start < kLooking && now - last < kTakenAway) {
         found = find_message(channel, out);
         if (!found) __builtin_ia32_pause();
+        last = std::exchange(now, std::chrono::steady_clock::now());
       }
       if (found) note(true);
+      if (now - last >= kTakenAway) rest_ = kRest;
     }
     places().fetch_add(1, std::memory_order_relaxed);
     return found;
@@ -61,6 +71,7 @@ class Looking {
   void note(bool was_soon) { confidence_ = was_soon ? std::min(confidence_ + 1, kMostConfidence) : confidence_ / 2; }
 
   int confidence_ = 0;
+  int rest_ = 0;  // so many requests are waited for without looking
 };
 
 struct Start {
