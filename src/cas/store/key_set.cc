@@ -105,20 +105,26 @@ Digest KeySet::digest_of(TableNumber table, const Row& row) const { return RowDi
 Digest RowDigester::of(TableNumber table, const Row& row) {
   // The secret prefix makes the parts unpredictable, which XOR needs; they never leave this module. The row's tag
   // stands for its contents. What is between them is 0x02 and binding_of(), without making a copy for every row.
-  constexpr std::byte kPrefix[] = {std::byte{2}};
-  std::array<std::byte, 2> table_number;
-  std::array<std::byte, 8> version;
-  for (std::size_t i = 0; i < 2; ++i) table_number[i] = static_cast<std::byte>(table >> (8 - 8 * i));
-  for (std::size_t i = 0; i < 8; ++i) version[i] = static_cast<std::byte>(row.version >> (56 - 8 * i));
+  std::array<std::byte, 1 + kItemLabel.size() + 16 + 2 + 16 + 16 + 8 + crypto::kAeadTagSize> text{};
+  std::size_t size = 0;
+  const auto add = [&](ByteView bytes) {
+    std::copy(bytes.begin(), bytes.end(), text.begin() + static_cast<std::ptrdiff_t>(size));
+    size += bytes.size();
+  };
+  const auto add_number = [&](std::uint64_t value, unsigned octets) {
+    for (unsigned shift = 8 * octets; shift > 0; shift -= 8)
+      text[size++] = static_cast<std::byte>(value >> (shift - 8));
+  };
+  add_number(2, 1);
+  add(crypto::as_byte_view(kItemLabel));
+  add(secrets_.store);
+  add_number(table, 2);
+  add(row.id);
+  add(row.domain);
+  add_number(row.version, 8);
+  add(ByteView(row.sealed).last(std::min(row.sealed.size(), crypto::kAeadTagSize)));
   hash_.update(secrets_.id_key.expose());
-  hash_.update(kPrefix);
-  hash_.update(crypto::as_byte_view(kItemLabel));
-  hash_.update(secrets_.store);
-  hash_.update(table_number);
-  hash_.update(row.id);
-  hash_.update(row.domain);
-  hash_.update(version);
-  hash_.update(ByteView(row.sealed).last(std::min(row.sealed.size(), crypto::kAeadTagSize)));
+  hash_.update(ByteView(text).first(size));
   return hash_.finish();
 }
 

@@ -24,6 +24,13 @@ Error failure(sqlite3* handle, int code) {
   }
 }
 
+// Statistics of memory cost a lock of the whole process for every allocation, which threads that load a store would
+// wait for. Too late, and without effect, when somebody used SQLite before.
+void configure_once() {
+  static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(configured);
+}
+
 }  // namespace
 
 void Statement::Finalizer::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
@@ -72,6 +79,7 @@ ByteView Statement::blob(int column) const {
 std::string Statement::text(int column) const { return std::string(crypto::as_text(blob(column))); }
 
 Result<Database> Database::open(const std::string& path, DatabaseAccess access) {
+  configure_once();
   const int flags = access == DatabaseAccess::kReadOnly ? SQLITE_OPEN_READONLY
                     : access == DatabaseAccess::kCreate ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
                                                         : SQLITE_OPEN_READWRITE;
