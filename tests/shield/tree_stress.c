@@ -158,7 +158,11 @@ int main(int argc, char** argv) {
     if (fork() != 0) continue;
     char own[32];
     snprintf(own, sizeof(own), "p%d", me);
-    if (mkdir(own, 0755) != 0 || chdir(own) != 0 || mkdir("in", 0755) != 0 || chdir("in") != 0) _exit(2);
+    // Three deep: "../" leads up one, and a dangling link made there another one, which must still be its own.
+    if (mkdir(own, 0755) != 0 || chdir(own) != 0) _exit(2);
+    for (int depth = 0; depth < 2; ++depth) {
+      if (mkdir("in", 0755) != 0 || chdir("in") != 0) _exit(2);
+    }
     state = strtoull(argv[2], NULL, 10) * 1000003u + (unsigned)me;
     uint64_t own_state;
     for (unsigned long i = strtoul(argv[3], NULL, 10); i > 0; --i) {
