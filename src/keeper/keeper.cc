@@ -51,10 +51,10 @@ Keeper::~Keeper() {
   if (!closed_ && cache_ != nullptr) (void)close();
 }
 
-void Keeper::serve(UniqueFd hello, int stop_fd) {
+void Keeper::serve(UniqueFd hello) {
   durability_->start();
   maintenance_->start();
-  Server(*service_, std::move(hello), stop_fd).run();
+  Server(*service_, std::move(hello)).run();
 }
 
 Result<void> Keeper::close() {

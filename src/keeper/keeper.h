@@ -26,8 +26,8 @@ class Keeper {
   static Result<std::unique_ptr<Keeper>> open(const RunDescription& description, Warn warn);
   ~Keeper();
 
-  // Serves until the application is gone or `stop_fd` (-1: none) becomes readable.
-  void serve(UniqueFd hello, int stop_fd);
+  // Serves until the application is gone.
+  void serve(UniqueFd hello);
   // Brings everything into the volumes and closes them. The first error is returned, all have been told to `warn`.
   Result<void> close();
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -64,16 +63,17 @@ void close_what_is_not_ours() {
   fcntl(kReportDescriptor, F_SETFD, FD_CLOEXEC);
 }
 
-// SIGTERM means "commit and end". The terminal's signals are for the program. SIGIO would come from leases.
-UniqueFd take_signals() {
-  for (const int ignored : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGIO, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2}) {
+// The terminal's signals are for the program. SIGTERM too: service managers send it to all processes of a service, and
+// a program that writes while it shuts down still needs its keeper, which ends when the last program has. SIGIO would
+// come from leases.
+void ignore_signals() {
+  for (const int ignored :
+       {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE, SIGIO, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2}) {
     signal(ignored, SIG_IGN);
   }
-  sigset_t termination;
-  sigemptyset(&termination);
-  sigaddset(&termination, SIGTERM);
-  sigprocmask(SIG_SETMASK, &termination, nullptr);
-  return UniqueFd(signalfd(-1, &termination, SFD_CLOEXEC));
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
 void report(UniqueFd pipe, const std::string& text) { (void)!write(pipe.get(), text.data(), text.size()); }
@@ -83,7 +83,7 @@ void report(UniqueFd pipe, const std::string& text) { (void)!write(pipe.get(), t
 namespace {
 
 int serve(const Result<RunDescription>& description, Warnings warnings, UniqueFd hello, UniqueFd pipe) {
-  const UniqueFd termination = take_signals();
+  ignore_signals();
   if (!description) {
     report(std::move(pipe), description.error().message());
     return 1;
@@ -96,7 +96,7 @@ int serve(const Result<RunDescription>& description, Warnings warnings, UniqueFd
   }
   (void)!chdir("/");  // keeps no mount of the user busy
   report(std::move(pipe), kReadyReport);
-  keeper.value()->serve(std::move(hello), termination.get());
+  keeper.value()->serve(std::move(hello));
   return keeper.value()->close() ? 0 : 1;
 }
 

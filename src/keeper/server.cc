@@ -123,13 +123,12 @@ Server::~Server() { close_all(); }
 
 void Server::run() {
   for (;;) {
-    pollfd waits[2] = {{hello_.get(), POLLIN, 0}, {stop_fd_, POLLIN, 0}};
-    if (poll(waits, stop_fd_ >= 0 ? 2 : 1, -1) < 0) {
+    pollfd wait = {hello_.get(), POLLIN, 0};
+    if (poll(&wait, 1, -1) < 0) {
       if (errno == EINTR) continue;
       break;
     }
-    if (waits[1].revents != 0 && stop_fd_ >= 0) break;
-    if (waits[0].revents != 0 && !take_channel()) break;
+    if (!take_channel()) break;
   }
   close_all();
 }

@@ -21,12 +21,10 @@ namespace casemate::keeper {
 
 class Server {
  public:
-  // `stop_fd` becomes readable when the keeper shall end early (SIGTERM).
-  Server(Service& service, UniqueFd hello, int stop_fd)
-      : service_(service), hello_(std::move(hello)), stop_fd_(stop_fd) {}
+  Server(Service& service, UniqueFd hello) : service_(service), hello_(std::move(hello)) {}
   ~Server();
 
-  // Returns when the application is gone (or stop_fd), and all channels are closed.
+  // Returns when the application is gone and all channels are closed.
   void run();
 
  private:
@@ -38,7 +36,6 @@ class Server {
 
   Service& service_;
   UniqueFd hello_;
-  int stop_fd_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable all_ended_;
   std::set<int> channels_;

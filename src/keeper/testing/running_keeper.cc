@@ -46,7 +46,7 @@ RunningKeeper::RunningKeeper(const std::string& description, const std::string& 
   int ends[2];
   EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
   members_.reset(ends[0]);
-  server_ = std::thread([this, end = ends[1]] { keeper_->serve(UniqueFd(end), -1); });
+  server_ = std::thread([this, end = ends[1]] { keeper_->serve(UniqueFd(end)); });
 }
 
 RunningKeeper::~RunningKeeper() {

@@ -18,6 +18,8 @@ using protocol::Reply;
 using protocol::Request;
 
 inline constexpr long kEintr = -4, kEio = -5, kEagain = -11, kEmfile = -24;
+inline constexpr long kEpipe = -32, kEconnreset = -104, kEnotconn = -107;
+inline constexpr int kSigKill = 9;
 inline constexpr std::uint32_t kChannelFree = 0, kChannelTaken = 1;
 inline constexpr long kUnixSequenced = 5 | 02000000;  // SOCK_SEQPACKET | SOCK_CLOEXEC
 inline constexpr long kNoSignal = 0x4000;             // MSG_NOSIGNAL
@@ -88,12 +90,19 @@ RequestMemory* claim_memory() {
   }
 }
 
-void report_keeper_gone() {
-  if (g_reported.exchange(1) != 0) return;
+// Ends like a machine that lost power. An errno instead would reach programs that take it for success (SQLite when it
+// cannot open the directory to sync), and what they acknowledge then would be lost.
+[[noreturn]] void end_without_keeper() {
   static constexpr char kText[] =
-      "casemate: the keeper of this run's volumes is gone; calls on files of volumes fail with EIO\n";
-  diagnose(kText, sizeof(kText) - 1);
+      "casemate: the keeper of this run's volumes is gone, so this process ends; what was synced is safe: start "
+      "again\n";
+  // In quiet runs too: it is why the program ends, not a remark.
+  if (g_reported.exchange(1) == 0) host_call(SYS_write, 2, reinterpret_cast<long>(kText), sizeof(kText) - 1);
+  host_call(SYS_kill, host_call(SYS_getpid), kSigKill);
+  for (;;) host_call(SYS_exit_group, 128 + kSigKill);  // a container's first process cannot be killed from inside
 }
+
+bool says_keeper_gone(long error) { return error == kEpipe || error == kEconnreset || error == kEnotconn; }
 
 long send_descriptor(long socket, long fd) {
   char byte = 0;
@@ -115,8 +124,8 @@ long open_channel(const DescriptorState& state) {
   host_call(SYS_close, ends[1]);
   if (is_error(sent)) {
     host_call(SYS_close, ends[0]);
-    report_keeper_gone();
-    return kEio;
+    if (says_keeper_gone(sent)) end_without_keeper();
+    return sent;
   }
   return hide_descriptor(state, ends[0]);
 }
@@ -284,15 +293,9 @@ long receive_reply(long socket, RequestMemory& memory, ReceivedKind received) {
     header.control_size = sizeof(control);
     size = host_call(SYS_recvmsg, socket, reinterpret_cast<long>(&header), static_cast<long>(received));
   }
-  if (size <= 0) {
-    memory.received[0] = memory.received[1] = -1;
-    return kEio;
-  }
+  if (size <= 0) end_without_keeper();
   take_descriptors(memory, control, header.control_size);
-  if (!parse_reply(memory, static_cast<std::size_t>(size))) {
-    drop_descriptors(memory);
-    return kEio;
-  }
+  if (!parse_reply(memory, static_cast<std::size_t>(size))) end_without_keeper();
   const Reply& reply = memory.reply;
   // The kernel drops descriptors for which the table has no room.
   if (reply.result >= 0 && reply.descriptor_count > 0 && memory.received[reply.descriptor_count > 1 ? 1 : 0] < 0) {
@@ -332,8 +335,6 @@ RequestMemory* begin_request(Thread& thread, Operation operation) {
   return memory;
 }
 
-bool keeper_answers() { return g_reported.load(std::memory_order_relaxed) == 0; }
-
 void forget_credentials(Thread& thread) { thread.shield_credentials_known = 0; }
 
 long exchange(Thread& thread, RequestMemory& memory, RequestData data, ReceivedKind received) {
@@ -343,14 +344,8 @@ long exchange(Thread& thread, RequestMemory& memory, RequestData data, ReceivedK
   if (is_error(index)) return index;
   const long socket = state.own[kFirstChannelFd + index].load();
   long result = send_request(socket, memory, data);
-  const bool too_long = result == -90 || result == -14;  // EMSGSIZE, EFAULT of the program's own data
-  if (!is_error(result)) {
-    result = receive_reply(socket, memory, received);
-    if (result == kEio && memory.reply.result != kEio) report_keeper_gone();
-  } else if (!too_long) {
-    report_keeper_gone();
-    result = kEio;
-  }
+  if (says_keeper_gone(result)) end_without_keeper();
+  if (!is_error(result)) result = receive_reply(socket, memory, received);
   release(state, static_cast<unsigned>(index));
   return result;
 }

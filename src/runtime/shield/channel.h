@@ -4,7 +4,7 @@
 // blocks in a call with a path of the keeper's answer. A channel is taken for the round trip only.
 //
 // What a hostile peer can do here -> what we answer
-//  - the keeper is gone, or answers nonsense -> EIO, and one warning; host descriptors go on working
+//  - the keeper is gone, or answers nonsense -> the process ends by SIGKILL, after one line that says why
 #pragma once
 
 #include <cstddef>
@@ -52,13 +52,10 @@ void forget_credentials(Thread& thread);
 // Whether descriptors that the reply brings survive exec.
 enum class ReceivedKind : int { kInherited = 0, kCloseOnExec = 0x40000000 };  // MSG_CMSG_CLOEXEC
 
-// The round trip. Returns the reply's result: negative errno, EIO when there is no keeper. With a result >= 0, `reply`
-// says more. Not interruptible by signals. Waits: for the keeper, and for a channel when all are in use.
+// The round trip. Returns the reply's result: negative errno. With a result >= 0, `reply` says more. Without a keeper
+// it does not return. Not interruptible by signals. Waits: for the keeper, and for a channel when all are in use.
 long exchange(Thread& thread, RequestMemory& memory, RequestData data = {},
               ReceivedKind received = ReceivedKind::kCloseOnExec);
-
-// False once the keeper was found gone: then nothing may be answered in its name.
-bool keeper_answers();
 
 inline const std::byte* reply_data(const RequestMemory& memory) { return memory.text + memory.data_offset; }
 
