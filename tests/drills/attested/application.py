@@ -35,6 +35,9 @@ int main(void) { puts(getenv("TOKEN")); return 0; }
 """
 
 
+started = []  # programs that stop_all() ends
+
+
 def compile_c(place, text, *words):
     source = place.write("source.c", text)
     subprocess.run(["cc", "-O1", "-o", *words[:1], source, *words[1:]], cwd=place.directory, check=True,
@@ -71,6 +74,7 @@ def start(place, words, environment=None, **options):
     """A program that goes on; returns it and its first line."""
     program = subprocess.Popen(words, cwd=place.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, env=environment or {"PATH": "/usr/bin:/bin", "HOME": place.directory}, **options)
+    started.append(program)
     line = program.stdout.readline().decode()
     assert line, program.communicate()[1].decode()
     return program, line
@@ -79,6 +83,13 @@ def start(place, words, environment=None, **options):
 def stop(program):
     program.send_signal(signal.SIGKILL)
     program.communicate()
+
+
+def stop_all():
+    while started:
+        program = started.pop()
+        if program.poll() is None:
+            stop(program)
 
 
 def policy_words(place):
