@@ -69,7 +69,8 @@ struct Game {
     std::uint8_t nonce[kNonceSize];
     std::memcpy(nonce, peer.write.iv, sizeof(nonce));
     for (unsigned i = 0; i < 8; ++i) {
-      nonce[kNonceSize - 1 - i] = static_cast<std::uint8_t>(nonce[kNonceSize - 1 - i] ^ (peer.write.sequence >> (8 * i)));
+      nonce[kNonceSize - 1 - i] =
+          static_cast<std::uint8_t>(nonce[kNonceSize - 1 - i] ^ (peer.write.sequence >> (8 * i)));
     }
     ++peer.write.sequence;
     kKernelCipher.seal(peer.write.key, nonce, record.data(), kHeaderSize, record.data() + kHeaderSize, inner.size(),
@@ -136,7 +137,8 @@ struct Game {
   }
 
   void check() const {
-    const bool is_prefix = delivered.size() >= sent.size() || std::equal(delivered.begin(), delivered.end(), sent.begin());
+    const bool is_prefix =
+        delivered.size() >= sent.size() || std::equal(delivered.begin(), delivered.end(), sent.begin());
     require(is_prefix);
     if (!is_honest) return;
     require(delivered == sent || pending.size() != 0 || receiver.read.state != DirectionState::kOpen);
@@ -152,17 +154,27 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   while (!input.is_over()) {
     const std::uint8_t step = input.octet(), amount = input.octet();
     switch (step % 6) {
-      case 0: game.send_data(input.octets(amount)); break;
-      case 1: want_key_update(game.peer); game.send_control(); break;
-      case 2: game.send_forged(input.octets(amount)); break;
+      case 0:
+        game.send_data(input.octets(amount));
+        break;
+      case 1:
+        want_key_update(game.peer);
+        game.send_control();
+        break;
+      case 2:
+        game.send_forged(input.octets(amount));
+        break;
       case 3: {
         const Octets raw = input.octets(amount);
         game.pending.insert(game.pending.end(), raw.begin(), raw.end());
         if (!raw.empty()) game.is_honest = false;
         break;
       }
-      case 4: game.receive(amount == 0 ? ~std::size_t{0} : amount); break;
-      default: game.answer();
+      case 4:
+        game.receive(amount == 0 ? ~std::size_t{0} : amount);
+        break;
+      default:
+        game.answer();
     }
     // 32 records without data in a row are refused by design.
     if (game.receiver.records_without_data >= kMostRecordsWithoutData) game.is_honest = false;
