@@ -106,16 +106,19 @@ Store::Store(std::unique_ptr<internal::Engine> engine) : engine_(std::move(engin
 Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::create(const StoreOptions& options, const std::vector<UnsealMethod*>& methods) {
-  return std::unique_ptr<Store>(new Store(CASEMATE_TRY(internal::Engine::create(options, methods))));
+  auto engine = CASEMATE_TRY(internal::Engine::create(options, methods));
+  return std::unique_ptr<Store>(new Store(std::move(engine)));
 }
 
 Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options, UnsealMethod& method) {
-  return std::unique_ptr<Store>(new Store(CASEMATE_TRY(internal::Engine::open(options, method, nullptr))));
+  auto engine = CASEMATE_TRY(internal::Engine::open(options, method, nullptr));
+  return std::unique_ptr<Store>(new Store(std::move(engine)));
 }
 
 Result<std::unique_ptr<Store>> Store::open_in_new_epoch(const StoreOptions& options, UnsealMethod& method,
                                                         const EpochCause& cause) {
-  return std::unique_ptr<Store>(new Store(CASEMATE_TRY(internal::Engine::open(options, method, &cause))));
+  auto engine = CASEMATE_TRY(internal::Engine::open(options, method, &cause));
+  return std::unique_ptr<Store>(new Store(std::move(engine)));
 }
 
 Snapshot Store::snapshot() const {
