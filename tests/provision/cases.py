@@ -106,6 +106,31 @@ def case_secrets_reach_argument_variable_and_file(place):
     assert place.run() == done, "a generated secret stays"
 
 
+def case_certificates_of_the_session_satisfy_openssl(place):
+    place.init("/bin/bash", "-c", "echo \"$(</etc/web.pem)\"")
+    place.edit(lambda text: text.replace("    regions:\n", "    injection_files: [{path: /etc/web.pem, content: "
+               "\"$$CASEMATE::web:key$$$$CASEMATE::web:chain$$\"}]\n    regions:\n", 1) +
+               "secrets:\n  - {name: key, kind: private-key}\n"
+               "  - {name: web, kind: x509, private_key: key, common_name: web, dns: [web.example], endpoint: server}\n")
+    done = place.run()
+    assert done[0] == 0, done
+    assert place.run() == done, "key and certificate stay"
+    blocks = re.findall("-----BEGIN [A-Z ]+-----\n.*?-----END [A-Z ]+-----\n", done[1], re.S)
+    for name, block in zip(("key", "leaf", "ca"), blocks, strict=True):
+        place.write(name + ".pem", block, 0o600)
+
+    def openssl(*words):
+        return subprocess.run(["openssl", *words], cwd=place.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=LIMIT)
+    strict = ("verify", "-x509_strict", "-CAfile", "ca.pem", "-purpose", "sslserver")
+    good = openssl(*strict, "-verify_hostname", "web.example", "leaf.pem")
+    assert good.returncode == 0, good.stdout
+    assert openssl(*strict, "-verify_hostname", "other.example", "leaf.pem").returncode != 0
+    assert openssl("verify", "-CAfile", "ca.pem", "-purpose", "sslclient", "leaf.pem").returncode != 0
+    of_key, of_leaf = openssl("pkey", "-in", "key.pem", "-pubout"), openssl("x509", "-in", "leaf.pem", "-pubkey", "-noout")
+    assert of_key.returncode == 0 and of_key.stdout == of_leaf.stdout, of_key.stdout + of_leaf.stdout
+
+
 def case_secrets_are_seen_nowhere_else(place):
     marker = "marker-5d1c0a7e-never-outside"
     place.init("/bin/bash", "-c", "echo $TOKEN > /data/t; sleep 3 & echo ready; wait")

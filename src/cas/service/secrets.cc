@@ -1,8 +1,9 @@
 #include "cas/service/secrets.h"
 
-#include <set>
+#include <optional>
+#include <utility>
 
-#include "cas/sessions/tables.h"
+#include "cas/service/certificates.h"
 #include "crypto/signature.h"
 #include "policy/uses.h"
 
@@ -52,17 +53,6 @@ Result<crypto::PrivateKey> generate_key(const std::string& type) {
   return Error(ErrorCategory::kUsage, "unknown key type " + type);
 }
 
-Result<SecretRecord> key_record(const crypto::PrivateKey& key) {
-  SecretRecord record;
-  std::string pem = key.to_pem();
-  auto blocks = crypto::from_pem(pem, "PRIVATE KEY");
-  crypto::wipe(std::as_writable_bytes(std::span(pem)));
-  if (!blocks) return blocks.error();
-  record.value = SecretValue(std::move(blocks.value().front()));
-  record.second = key.public_key().to_subject_public_key_info();
-  return record;
-}
-
 Result<SecretRecord> generate(const Secret& secret) {
   if (secret.kind == SecretKind::kPrivateKey) {
     const crypto::PrivateKey key = CASEMATE_TRY(generate_key(secret.key_type));
@@ -83,8 +73,18 @@ SecretMaterial material_of(SecretKind kind, const SecretRecord& record) {
   return material;
 }
 
+bool is_certificate(SecretKind kind) { return kind == SecretKind::kX509 || kind == SecretKind::kX509Ca; }
+
 bool is_supported(SecretKind kind) {
-  return kind == SecretKind::kAscii || kind == SecretKind::kBinary || kind == SecretKind::kPrivateKey;
+  return kind == SecretKind::kAscii || kind == SecretKind::kBinary || kind == SecretKind::kPrivateKey ||
+         is_certificate(kind);
+}
+
+// What others may have of it: exporting a certificate does not export its key, and export_public no secret at all.
+SecretMaterial exported_part(SecretMaterial material, bool is_exported_whole) {
+  if (!is_exported_whole || is_certificate(material.kind)) material.private_key = nullptr;
+  if (!is_exported_whole) material.value = nullptr;
+  return material;
 }
 
 }  // namespace
@@ -110,25 +110,49 @@ class ServiceSecrets::Gatherer {
   }
 
  private:
+  // The service gets it.
   Result<void> add(const std::string& name, unsigned depth) {
     if (result_.items_.contains(name)) return {};
+    Item item = CASEMATE_TRY(resolve(stored_, name, depth));
+    result_.items_.emplace(name, std::move(item));
+    return {};
+  }
+
+  // The secret as its owner has it, with everything that the CAS needs to work with it; made once in a release.
+  Result<Item> resolve(const StoredSession& owner, const std::string& name, unsigned depth) {
     if (depth > kDeepest) return unusable(name, "refers to itself");
-    const Secret* const secret = stored_.session.find_secret(name);
+    const std::pair<std::string, std::string> key(owner.session.name, name);
+    if (const auto known = resolved_.find(key); known != resolved_.end()) return known->second;
+    const Secret* const secret = owner.session.find_secret(name);
     if (secret == nullptr) return unusable(name, "is not in the session");
-    if (secret->import) return add_imported(*secret);
-    if (!is_supported(secret->kind)) {
-      return unusable(name, "kind " + std::string(policy::name_of(secret->kind)) +
-                                " is not issued by this version of the CAS; give the service a key or text instead");
+    Item item = CASEMATE_TRY(make(owner, *secret, depth));
+    resolved_.emplace(key, item);
+    return item;
+  }
+
+  Result<Item> make(const StoredSession& owner, const Secret& secret, unsigned depth) {
+    if (secret.import) {
+      Imported imported = CASEMATE_TRY(find_exported(owner, secret));
+      Item item = CASEMATE_TRY(resolve(*imported.exporter, imported.secret->name, depth + 1));
+      item.material = exported_part(std::move(item.material), imported.is_whole);
+      return item;
     }
-    if (secret->value != nullptr) return add_given(*secret, depth);
-    return add_stored(stored_, *secret, name);
+    if (!is_supported(secret.kind)) {
+      return unusable(secret.name, "kind " + std::string(policy::name_of(secret.kind)) +
+                                       " is not issued by this version of the CAS; give the service a key or text "
+                                       "instead");
+    }
+    if (secret.value != nullptr) return make_given(owner, secret, depth);
+    return is_certificate(secret.kind) ? make_certificate(owner, secret, depth) : make_stored(owner, secret);
   }
 
   // From the text; other secrets may stand in it.
-  Result<void> add_given(const Secret& secret, unsigned depth) {
+  Result<Item> make_given(const StoredSession& owner, const Secret& secret, unsigned depth) {
+    if (&owner != &stored_)
+      return unusable(secret.name, "values of other sessions cannot be imported, generated ones can");
     for (const policy::SecretUse& use : uses_) {
       if (use.kind != policy::UseKind::kValueOfSecret || use.holder != secret.name) continue;
-      if (auto added = add(use.secret, depth + 1); !added) return added;
+      if (auto added = add(use.secret, depth + 1); !added) return added.error();
     }
     const SharedSecretText text = CASEMATE_TRY(policy::substitute(secret.value->expose(), stored_.session, result_));
     Item item;
@@ -141,48 +165,151 @@ class ServiceSecrets::Gatherer {
     } else if (secret.kind == SecretKind::kBinary) {
       const SecretValue bytes(CASEMATE_TRY(crypto::from_hex(text->expose())));
       item.material.value = shared_text(bytes.expose());
+    } else if (is_certificate(secret.kind)) {
+      auto chain = crypto::Certificate::from_pem(text->expose());
+      if (!chain) return unusable(secret.name, chain.error().message());
+      item.material.certificate = chain.value().front().der();
+      for (std::size_t i = 1; i < chain.value().size(); ++i) item.material.issuers.push_back(chain.value()[i].der());
+      if (!secret.private_key.empty()) {
+        item.material.private_key = CASEMATE_TRY(resolve(owner, secret.private_key, depth + 1)).material.private_key;
+      }
     } else {
       item.material.value = text;
     }
-    result_.items_.emplace(secret.name, std::move(item));
-    return {};
+    return item;
   }
 
   // Generated once, then the same for all.
-  Result<void> add_stored(const StoredSession& owner, const Secret& secret, const std::string& as) {
-    const std::string key = session_row_key(owner.session.name, secret.name);
-    auto row = CASEMATE_TRY(snapshot_.find(number_of(Table::kSecrets), key));
-    SecretRecord record;
-    if (row) {
-      record = CASEMATE_TRY(decode_secret_record(row->value.expose()));
-      result_.checks_.push_back({number_of(Table::kSecrets), key, row->version});
+  Result<Item> make_stored(const StoredSession& owner, const Secret& secret) {
+    Row row = CASEMATE_TRY(find_row(Table::kSecrets, owner.session.name, secret.name));
+    if (!row.record) {
+      row.record = CASEMATE_TRY(generate(secret));
+      row.record->kind = static_cast<std::uint64_t>(secret.kind);
+      row.record->created = now_;
+      write(row);
     } else {
-      record = CASEMATE_TRY(generate(secret));
-      record.kind = static_cast<std::uint64_t>(secret.kind);
-      record.created = now_;
-      result_.new_rows_.push_back({owner.session.name, secret.name, encode_record(record)});
+      check(row);
     }
-    if (record.kind != static_cast<std::uint64_t>(secret.kind)) return unusable(secret.name, "its kind was changed");
+    if (row.record->kind != static_cast<std::uint64_t>(secret.kind)) {
+      return unusable(secret.name, "its kind was changed");
+    }
     Item item;
-    item.material = material_of(secret.kind, record);
-    item.version = record.version;
-    result_.items_.emplace(as, std::move(item));
-    return {};
+    item.material = material_of(secret.kind, *row.record);
+    item.version = row.record->version;
+    return item;
   }
 
-  Result<void> add_imported(const Secret& secret) {
+  Result<Item> make_certificate(const StoredSession& owner, const Secret& secret, unsigned depth) {
+    if (secret.private_key.empty()) return unusable(secret.name, "a certificate needs a `private_key`");
+    const Item key = CASEMATE_TRY(resolve(owner, secret.private_key, depth + 1));
+    if (key.material.private_key == nullptr) return unusable(secret.name, "its private key is not of this session");
+    const auto own_key = CASEMATE_TRY(private_key_of(crypto::as_byte_view(key.material.private_key->expose())));
+
+    std::optional<Item> issuer;
+    if (!secret.issuer.empty()) {
+      issuer = CASEMATE_TRY(resolve_issuer(owner, secret.issuer, depth + 1));
+    } else if (secret.kind == SecretKind::kX509) {
+      issuer = CASEMATE_TRY(authority_of(owner));
+    }
+    std::optional<crypto::Certificate> issuer_certificate;
+    crypto::PrivateKey signer = own_key;
+    if (issuer) {
+      if (issuer->material.private_key == nullptr) return unusable(secret.name, "nobody has the key of its issuer");
+      signer = CASEMATE_TRY(private_key_of(crypto::as_byte_view(issuer->material.private_key->expose())));
+      issuer_certificate = CASEMATE_TRY(crypto::Certificate::from_der(issuer->material.certificate));
+    }
+    Row row = CASEMATE_TRY(find_row(Table::kSecrets, owner.session.name, secret.name));
+    const std::uint64_t version = row.record ? row.record->version : 0;
+    const CertificateIssuer signing{signer, issuer_certificate ? &*issuer_certificate : nullptr};
+    row.record = CASEMATE_TRY(
+        certificate_record(secret, own_key.public_key(), signing, std::exchange(row.record, std::nullopt), now_));
+    if (row.record->version == version)
+      check(row);
+    else
+      write(row);
+
+    Item item;
+    item.version = row.record->version;
+    item.material.kind = secret.kind;
+    item.material.private_key = key.material.private_key;
+    item.material.certificate = row.record->second;
+    if (issuer) {
+      item.material.issuers = issuer->material.issuers;
+      item.material.issuers.insert(item.material.issuers.begin(), issuer->material.certificate);
+    }
+    return item;
+  }
+
+  // With its key, also when another session only exports the certificate: that session lets this one's be signed.
+  Result<Item> resolve_issuer(const StoredSession& owner, const std::string& name, unsigned depth) {
+    const Secret* const secret = owner.session.find_secret(name);
+    if (secret == nullptr || !secret->import) return resolve(owner, name, depth);
+    Imported imported = CASEMATE_TRY(find_exported(owner, *secret));
+    if (!imported.is_whole) return unusable(name, "is only public: its session must `export` it to let it sign");
+    if (imported.secret->kind != SecretKind::kX509Ca) return unusable(name, "is no x509-ca");
+    return resolve(*imported.exporter, imported.secret->name, depth + 1);
+  }
+
+  // Of the session itself, made when it is first needed.
+  Result<Item> authority_of(const StoredSession& owner) {
+    Row row = CASEMATE_TRY(find_row(Table::kAuthority, owner.session.name, "ca"));
+    const std::pair<std::string, std::string> key(owner.session.name, std::string());
+    if (const auto known = resolved_.find(key); known != resolved_.end()) return known->second;
+    if (row.record) {
+      check(row);
+    } else {
+      row.record = CASEMATE_TRY(session_authority(owner.session.name, now_));
+      write(row);
+    }
+    Item item;
+    item.material.kind = SecretKind::kX509Ca;
+    item.material.private_key = shared_text(row.record->value.expose());
+    item.material.certificate = row.record->second;
+    resolved_.emplace(key, item);
+    return item;
+  }
+
+  struct Imported {
+    StoredSessionPointer exporter;
+    const Secret* secret;
+    bool is_whole;  // and not public only
+  };
+
+  // What `consumer` imports as `secret`.
+  Result<Imported> find_exported(const StoredSession& consumer, const Secret& secret) {
     const StoredSessionPointer exporter = CASEMATE_TRY(sessions_.find(secret.import->session));
     const Secret* const exported = exporter ? exporter->session.find_secret(secret.import->name) : nullptr;
-    const std::string hash = crypto::to_hex(stored_.record.hash);
-    if (exported == nullptr || !policy::is_exported_to(exported->exports, stored_.session.name, hash)) {
+    const std::string hash = crypto::to_hex(consumer.record.hash);
+    const bool is_whole = exported != nullptr && policy::is_exported_to(exported->exports, consumer.session.name, hash);
+    if (exported == nullptr || (!is_whole && !exported->export_public)) {
       return unusable(secret.name, "session '" + secret.import->session + "' does not export it to this session");
     }
-    if (exported->import || exported->value != nullptr || !is_supported(exported->kind)) {
-      return unusable(secret.name, "only generated texts, bytes and keys can be imported in this version of the CAS");
-    }
+    if (exported->import) return unusable(secret.name, "what a session imported cannot be imported from it");
     result_.checks_.push_back({number_of(Table::kSessions), secret.import->session, exporter->row_version});
     keep_.push_back(exporter);
-    return add_stored(*exporter, *exported, secret.name);
+    return Imported{exporter, exported, is_whole};
+  }
+
+  struct Row {
+    Table table;
+    std::string session, name;
+    std::uint64_t row_version = kAbsent;
+    std::optional<SecretRecord> record;
+  };
+
+  Result<Row> find_row(Table table, const std::string& session, const std::string& name) {
+    Row row{table, session, name, kAbsent, std::nullopt};
+    auto found = CASEMATE_TRY(snapshot_.find(number_of(table), session_row_key(session, name)));
+    if (!found) return row;
+    row.row_version = found->version;
+    row.record = CASEMATE_TRY(decode_secret_record(found->value.expose()));
+    return row;
+  }
+  void check(const Row& row) {
+    result_.checks_.push_back({number_of(row.table), session_row_key(row.session, row.name), row.row_version});
+  }
+  void write(const Row& row) {
+    result_.new_rows_.push_back({row.table, row.session, row.name, row.row_version, encode_record(*row.record)});
   }
 
   const Snapshot& snapshot_;
@@ -192,6 +319,7 @@ class ServiceSecrets::Gatherer {
   ServiceSecrets& result_;
   std::vector<policy::SecretUse> uses_;
   std::vector<StoredSessionPointer> keep_;
+  std::map<std::pair<std::string, std::string>, Item> resolved_;  // by session and name; no name: its authority
 };
 
 Result<ServiceSecrets> ServiceSecrets::gather(const Snapshot& snapshot, const SessionRegistry& sessions,
@@ -210,8 +338,8 @@ const SecretMaterial* ServiceSecrets::find(std::string_view name) const {
 
 void ServiceSecrets::add_to(Change& change) const {
   for (const NewRow& row : new_rows_) {
-    change.rows.push_back({number_of(Table::kSecrets), session_row_key(row.session, row.name), row.session,
-                           row.value.duplicate(), kAbsent});
+    change.rows.push_back({number_of(row.table), session_row_key(row.session, row.name), row.session,
+                           row.value.duplicate(), row.expected_version});
   }
   change.checks.insert(change.checks.end(), checks_.begin(), checks_.end());
 }

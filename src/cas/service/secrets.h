@@ -8,6 +8,7 @@
 
 #include "cas/service/records.h"
 #include "cas/sessions/registry.h"
+#include "cas/sessions/tables.h"
 #include "policy/substitute.h"
 
 namespace casemate::cas {
@@ -33,7 +34,9 @@ class ServiceSecrets final : public policy::SecretSource {
     std::uint64_t version = 1;
   };
   struct NewRow {
+    Table table;
     std::string session, name;
+    std::uint64_t expected_version;  // kAbsent: there is none yet
     SecretValue value;
   };
   class Gatherer;
