@@ -81,6 +81,10 @@ TEST_F(EncryptedRegion, LosesNothingSyncedWhenTheKeeperIsKilled) {
     for (int record = 0; record < 30; ++record) {
       good = good && member.write(log, record * 700, std::string(700, 'r')) == 700 && member.synchronize_data(log) == 0;
     }
+    // A member that grows a file and dies before it writes what it grew the file for.
+    const OpenFile grown = member.open("/data/grown", O_RDWR | O_CREAT);
+    good = good && member.write(grown, 0, "text") == 4 && ftruncate(grown.fd.get(), 9000) == 0;
+    good = good && member.synchronize_data(grown) == 0;
     member.write(file, 0, std::string(100000, 'u'));  // not synced
     (void)!write(ready[1], good ? "y" : "n", 1);
     pause();
@@ -101,6 +105,7 @@ TEST_F(EncryptedRegion, LosesNothingSyncedWhenTheKeeperIsKilled) {
   ASSERT_EQ(found.size(), 100000U);
   EXPECT_EQ(found.find_first_not_of("su"), std::string::npos);
   EXPECT_EQ(member.read(member.open("/data/log", O_RDONLY), 0, 200000), std::string(21000, 'r'));
+  EXPECT_EQ(member.read(member.open("/data/grown", O_RDONLY), 0, 200000), "text" + std::string(8996, '\0'));
 }
 
 TEST_F(EncryptedRegion, KeepsTimesThatDataSynchronizationLeft) {
