@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -20,6 +21,9 @@ namespace {
 constexpr std::chrono::milliseconds kRetryInterval{20};
 // From this size on a transfer is bulk data: started on its way to the disk at once, and not kept by the host.
 constexpr std::size_t kBulkSize = 256 * 1024;
+// What every host takes for writes past its page cache, of offsets, sizes and addresses. Larger ones gain nothing.
+constexpr std::size_t kDirectAlignment = 4096;
+constexpr std::size_t kLargestDirect = 64 * 1024;
 
 int open_flags(StoreAccess access) {
   switch (access) {
@@ -74,6 +78,15 @@ off_t to_offset(std::uint64_t value) { return static_cast<off_t>(value); }
 // journal (ext4 without one) write that with every fdatasync. Only the file's owner may ask for it, hence unchecked.
 void keep_access_time(int fd) { (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NOATIME); }
 
+// A description of its own without the host's page cache. Not open for readers, and where the host has no such thing.
+UniqueFd open_directly(int fd, StoreAccess access) {
+  if (access == StoreAccess::kReadOnly) return {};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  UniqueFd direct(::open(link.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (direct.is_open()) keep_access_time(direct.get());
+  return direct;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<HostStore>> HostStore::open(const std::string& path, const HostStoreOptions& options) {
@@ -86,7 +99,8 @@ Result<std::unique_ptr<HostStore>> HostStore::open(const std::string& path, cons
   if (auto locked = lock(file.get(), path, status, options); !locked) return locked.error();
   keep_access_time(file.get());
   posix_fadvise(file.get(), 0, 0, POSIX_FADV_RANDOM);  // read-ahead is the page cache's business, which knows the files
-  return std::unique_ptr<HostStore>(new HostStore(std::move(file), path));
+  UniqueFd direct = open_directly(file.get(), options.access);
+  return std::unique_ptr<HostStore>(new HostStore(std::move(file), std::move(direct), path));
 }
 
 Error HostStore::failure(const char* what, std::uint64_t offset, int code) const {
@@ -145,12 +159,29 @@ Result<void> HostStore::flush() {
 // One call instead of two, and the host writes out nothing but this range. Where it does not know how, or wrote a part
 // only, the ordinary calls do all of it. Not after errors of the disk: those may be older writes', and are told once.
 Result<void> HostStore::write_durably(std::uint64_t offset, std::span<const std::byte> data) {
+  if (write_directly(offset, data)) return {};
   iovec part = {const_cast<std::byte*>(data.data()), data.size()};
   const ssize_t written = pwritev2(file_.get(), &part, 1, to_offset(offset), RWF_DSYNC);
   if (written == static_cast<ssize_t>(data.size())) return {};
   const bool is_worth_a_try = written >= 0 || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR;
   if (!is_worth_a_try) return failure("cannot make the volume durable", offset, errno);
   return ByteStore::write_durably(offset, data);
+}
+
+// Small whole blocks skip the host's page cache: it would look for dirty pages, and nobody reads the journal again.
+// False: nothing is promised; the ordinary way writes it all again, and tells what is wrong (errors of earlier writes
+// too: each description is told of them).
+bool HostStore::write_directly(std::uint64_t offset, std::span<const std::byte> data) {
+  if (!direct_.is_open() || !writes_directly_.load(std::memory_order_relaxed)) return false;
+  if (offset % kDirectAlignment != 0 || data.size() % kDirectAlignment != 0 || data.size() > kLargestDirect)
+    return false;
+  alignas(kDirectAlignment) std::array<std::byte, kLargestDirect> buffer;
+  std::memcpy(buffer.data(), data.data(), data.size());
+  iovec part = {buffer.data(), data.size()};
+  const ssize_t written = pwritev2(direct_.get(), &part, 1, to_offset(offset), RWF_DSYNC);
+  if (written == static_cast<ssize_t>(data.size())) return true;
+  if (written < 0 && errno == EINVAL) writes_directly_.store(false, std::memory_order_relaxed);
+  return false;
 }
 
 Result<void> HostStore::resize(std::uint64_t size) {

@@ -7,6 +7,7 @@
 //   the file shrinks while in use                        -> kFormat for the read, as byte_store.h wants
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -48,10 +49,14 @@ class HostStore final : public volume::ByteStore {
   const std::string& path() const { return path_; }
 
  private:
-  HostStore(UniqueFd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+  HostStore(UniqueFd file, UniqueFd direct, std::string path)
+      : file_(std::move(file)), direct_(std::move(direct)), path_(std::move(path)) {}
   Error failure(const char* what, std::uint64_t offset, int code) const;
+  bool write_directly(std::uint64_t offset, std::span<const std::byte> data);
 
   UniqueFd file_;
+  UniqueFd direct_;  // the same file past the host's page cache; not open where the host cannot
+  std::atomic<bool> writes_directly_{true};
   std::string path_;
 };
 

@@ -4,10 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 namespace casemate::keeper {
 namespace {
@@ -59,6 +61,22 @@ TEST_F(HostStoreFile, WritesDurablyAtAnyPlaceAndBehindTheEnd) {
   const auto reader = HostStore::open("/proc/self/exe", {.access = StoreAccess::kReadOnly});
   ASSERT_TRUE(reader);
   EXPECT_FALSE(reader.value()->write_durably(0, bytes_of("x")));
+}
+
+// Whole blocks go past the host's page cache where it can; other writes and all reads do not.
+TEST_F(HostStoreFile, DurableBlocksAgreeWithWritesAndReadsThroughTheCache) {
+  const auto store = open(StoreAccess::kCreateNew);
+  for (const std::size_t size : {std::size_t{4096}, std::size_t{12288}, std::size_t{65536}, std::size_t{69632}}) {
+    const std::vector<std::byte> older(2 * size, std::byte{1}), newer(size, std::byte{2}), newest(8, std::byte{3});
+    ASSERT_TRUE(store->write(0, older));
+    ASSERT_TRUE(store->write_durably(4096, newer));
+    ASSERT_TRUE(store->write(4096, newest));
+    std::vector<std::byte> expected = older, found(2 * size);
+    std::copy(newer.begin(), newer.end(), expected.begin() + 4096);
+    std::copy(newest.begin(), newest.end(), expected.begin() + 4096);
+    ASSERT_TRUE(store->read(0, found));
+    EXPECT_EQ(found, expected) << size;
+  }
 }
 
 TEST_F(HostStoreFile, TellsWhereItEnds) {

@@ -17,25 +17,17 @@ inline bool change_state(StateByte& state, std::uint8_t from, std::uint8_t to) {
   return state.compare_exchange_strong(from, to, std::memory_order_acq_rel);
 }
 
-// The first page in [first, end) whose state is `wanted`, or `end`. Looks at eight states at a time where none can be:
-// a file of 1 GiB has 256 KiB of states, and every fsync asks.
+// The first page in [first, end) whose state is `wanted`, or `end`. By memchr, which looks at many at a time: a file of
+// 1 GiB has 256 KiB of states, and every fsync asks.
 inline std::uint64_t find_state(const StateByte* states, std::uint64_t first, std::uint64_t end, std::uint8_t wanted) {
-  const std::uint64_t pattern = 0x0101010101010101ULL * wanted;
-  std::uint64_t page = first;
-  while (page < end) {
-    if (page % 8 == 0 && page + 8 <= end) {
-      std::uint64_t word = 0;
-      __atomic_load(reinterpret_cast<const std::uint64_t*>(states + page), &word, __ATOMIC_RELAXED);
-      const std::uint64_t difference = word ^ pattern;
-      // Some byte of `difference` is zero (may be true by mistake only when another one is).
-      const bool possible = ((difference - 0x0101010101010101ULL) & ~difference & 0x8080808080808080ULL) != 0;
-      if (!possible) {
-        page += 8;
-        continue;
-      }
-    }
-    if (states[page].load(std::memory_order_acquire) == wanted) return page;
-    page += 1;
+  while (first < end) {
+    const void* const from = states + first;
+    const void* const found = std::memchr(from, wanted, static_cast<std::size_t>(end - first));
+    if (found == nullptr) return end;
+    first = static_cast<std::uint64_t>(static_cast<const StateByte*>(found) - states);
+    // Members change states meanwhile: what counts is what is there now.
+    if (states[first].load(std::memory_order_acquire) == wanted) return first;
+    first += 1;
   }
   return end;
 }
