@@ -168,6 +168,7 @@ Value form_of(const NetworkRule& rule) {
   put(object, "identity", rule.identity);
   if (rule.authentication == PeerAuthentication::kDisabled) object.emplace("peer", "disabled");
   if (rule.authentication == PeerAuthentication::kChain) object.emplace("peer_chain", rule.peer_chain);
+  put(object, "peer_names", as_set(rule.peer_names));
   return object;
 }
 

@@ -172,13 +172,19 @@ void check_networks(Checker& checker) {
                             "make it protected");
         continue;
       }
-      if (is_server && rule.identity.empty()) {
+      // In our own version CAS gives each service an identity, and trusts the session's services where nothing is said.
+      const bool has_defaults = checker.session.version == Version::kCasemate1;
+      if (is_server && rule.identity.empty() && !has_defaults) {
         checker.out.error(rule.where, who + " is protected, but has no identity",
                           "give key and certificate: $$CASEMATE::key:pem$$$$CASEMATE::crt:pem$$");
       }
-      if (!is_server && rule.authentication == PeerAuthentication::kUnset) {
-        checker.own_error(rule.where, who + " does not say whom it trusts as the server",
-                          "give server_auth: $$CASEMATE::ca:crt:pem$$");
+      if (!is_server && rule.authentication == PeerAuthentication::kUnset && !has_defaults) {
+        checker.out.warning(rule.where, who + " does not say whom it trusts: services of this session only",
+                            "give server_auth: $$CASEMATE::ca:crt:pem$$");
+      }
+      if (rule.identity.starts_with("file:") || rule.peer_chain.starts_with("file:")) {
+        checker.out.error(rule.where, who + " names a file of the host",
+                          "give PEM text, or references to secrets: $$CASEMATE::key:pem$$$$CASEMATE::crt:pem$$");
       }
       if (rule.authentication == PeerAuthentication::kDisabled) {
         checker.out.warning(rule.where, who + " authenticates no peer: anybody may be at the other end",

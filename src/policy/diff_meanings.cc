@@ -102,6 +102,8 @@ constexpr MeaningRow kMeanings[] = {
      "connections of service `{1}` by rule `{3}` change from {old} to {new}", kProtectionSteps},
     {"services/*/network/*/*/peer", Sense::kGrant, "rule `{3}` of service `{1}` no longer authenticates its peer",
      "rule `{3}` of service `{1}` authenticates its peer now", ""},
+    {"services/*/network/*/*/peer_names", Sense::kRestriction, "by rule `{3}` service `{1}` may talk to {new}",
+     "by rule `{3}` service `{1}` may no longer talk to {old}", ""},
 
     {"images/*", Sense::kNeutral, "image `{1}` is new", "image `{1}` is gone", ""},
     {"images/*/files/*", Sense::kGrant, "file {2} of image `{1}` is trusted with SHA-256 {new}",

@@ -9,49 +9,7 @@
 namespace casemate::policy {
 namespace {
 
-constexpr std::size_t kMostPeerNames = 64;
-
-bool same_place(Position left, Position right) { return left.line == right.line && left.column == right.column; }
-
 // ---- the rules file -------------------------------------------------------------------------------------------------
-
-struct NamesAt {
-  Position where;  // of the rule
-  std::vector<std::string> names;
-};
-
-std::string read_peer_name(Reader& reader, const Node& node) {
-  std::string name = reader.text(node, "a peer's name");
-  const bool has_kind = name.starts_with("dns:") || name.starts_with("uri:");
-  if (!name.empty() && (!has_kind || name.size() <= 4)) {
-    reader.wrong(node, "a peer's name", "\"dns:NAME\" or \"uri:URI\"");
-  }
-  return name;
-}
-
-// Takes `peer_names` out of a rule, whose other keys are those of sessions.
-void take_peer_names(Node& rule, Reader& reader, std::vector<NamesAt>& taken) {
-  const auto is_names = [](const Entry& entry) { return entry.key.text == "peer_names"; };
-  const auto found = std::find_if(rule.entries.begin(), rule.entries.end(), is_names);
-  if (found == rule.entries.end()) return;
-  NamesAt names{rule.where, reader.list<std::string>(found->value, "`peer_names`", "names", read_peer_name)};
-  if (names.names.size() > kMostPeerNames) {
-    reader.out.error(found->value.where, "`peer_names` has more than 64 names", "divide the rule");
-  }
-  taken.push_back(std::move(names));
-  rule.entries.erase(found);
-}
-
-std::vector<NamesAt> take_all_peer_names(Node& root, Reader& reader) {
-  std::vector<NamesAt> taken;
-  for (Entry& section : root.entries) {
-    if (section.key.text != "servers" && section.key.text != "clients") continue;
-    for (Node& rule : section.value.items) {
-      if (rule.kind == NodeKind::kMapping) take_peer_names(rule, reader, taken);
-    }
-  }
-  return taken;
-}
 
 void refuse_reference(const NetworkRule& rule, const std::string& text, const char* what, Diagnostics& out) {
   const Result<std::vector<SecretReference>> references = find_references(text);
@@ -149,16 +107,11 @@ Fit fit_of(const NetworkRule& rule, const ConnectionQuery& query) {
   return is_server ? Fit::kExact : fit_of_destination(rule, endpoint, query);
 }
 
-ShieldMode mode_of(const Network& network) {
-  // SCONE: rules switch the shield on, and only what they name is shielded.
-  return network.mode.value_or(network.rules.empty() ? ShieldMode::kDisabled : ShieldMode::kUnprotected);
-}
-
 NetworkDecision without_rule(const Network& network, const ConnectionQuery& query) {
   const ShieldMode mode = mode_of(network);
   if (query.transport == Transport::kOther) {
-    const bool refuses = network.refuse_unsupported_protocols.value_or(mode == ShieldMode::kProtected);
-    if (refuses) return {Protection::kDeny, {}, "only TCP and path-named unix sockets can be protected"};
+    if (refuses_unsupported(network))
+      return {Protection::kDeny, {}, "only TCP and path-named unix sockets can be protected"};
     return {Protection::kPlain, {}, "`unsupported_protocols` is `unprotected`"};
   }
   if (mode == ShieldMode::kProtected) return {Protection::kDeny, {}, "no rule names it, and `mode` is `protected`"};
@@ -197,31 +150,33 @@ Result<std::uint16_t> port_of(std::string_view text) {
 
 }  // namespace
 
+ShieldMode mode_of(const Network& network) {
+  // SCONE: rules switch the shield on, and only what they name is shielded.
+  return network.mode.value_or(network.rules.empty() ? ShieldMode::kDisabled : ShieldMode::kUnprotected);
+}
+
+bool refuses_unsupported(const Network& network) {
+  return network.refuse_unsupported_protocols.value_or(mode_of(network) == ShieldMode::kProtected);
+}
+
 std::optional<NetworkRules> parse_network_rules(std::string_view text, Diagnostics& diagnostics) {
-  std::optional<Node> root = parse_yaml(text, diagnostics);
+  const std::optional<Node> root = parse_yaml(text, diagnostics);
   if (!root) return std::nullopt;
   Reader reader("rules", Version::kCasemate1, diagnostics);
-  const std::vector<NamesAt> names = take_all_peer_names(*root, reader);
-  NetworkRules rules;
-  internal::read_network(rules.network, *root, reader);
-  if (!rules.network.mode) rules.network.mode = ShieldMode::kProtected;
-  rules.peer_names = network_rules_of(rules.network).peer_names;
-  for (std::size_t i = 0; i < rules.network.rules.size(); ++i) {
-    const NetworkRule& rule = rules.network.rules[i];
-    check_rule(rule, diagnostics);
-    for (const NamesAt& given : names) {
-      if (same_place(given.where, rule.where)) rules.peer_names[i] = given.names;
-    }
-  }
-  check_unique_rules(rules.network.rules, diagnostics);
+  Network network;
+  internal::read_network(network, *root, reader);
+  if (!network.mode) network.mode = ShieldMode::kProtected;
+  for (const NetworkRule& rule : network.rules) check_rule(rule, diagnostics);
+  check_unique_rules(network.rules, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
-  return rules;
+  return network_rules_of(network);
 }
 
 NetworkRules network_rules_of(const Network& network) {
   NetworkRules rules{network, {}};
   for (const NetworkRule& rule : network.rules) {
-    std::vector<std::string>& names = rules.peer_names.emplace_back();
+    std::vector<std::string>& names = rules.peer_names.emplace_back(rule.peer_names);
+    if (!names.empty()) continue;
     const std::string_view host = rule.side == RuleSide::kClient ? split(rule.endpoint).host : std::string_view();
     if (!host.empty() && host != "*" && !is_numeric_address(host)) names.push_back("dns:" + std::string(host));
   }

@@ -2,10 +2,9 @@
 // of a session's service (session.h), which are the same but for where identities come from. Pure: no files are read
 // and no names looked up here.
 //
-// A rules file is YAML: the keys of a service's `network` (docs/formats/session.md), and in each rule `peer_names`, a
-// list of "dns:NAME" and "uri:URI". `identity`, `client_auth` and `server_auth` are PEM text, or "file:PATH" relative
-// to the rules file. References to secrets ($$...$$) need a CAS and are refused. Without `mode` it is `protected`: what
-// no rule names is denied.
+// A rules file is YAML: the keys of a service's `network` (docs/formats/session.md). `identity`, `client_auth` and
+// `server_auth` are PEM text, or "file:PATH" relative to the rules file. References to secrets ($$...$$) need a CAS and
+// are refused. Without `mode` it is `protected`: what no rule names is denied.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +32,10 @@ struct NetworkRules {
 std::optional<NetworkRules> parse_network_rules(std::string_view text, Diagnostics& diagnostics);
 // The rules of a session's service, with the defaults of that key.
 NetworkRules network_rules_of(const Network& network);
+
+// With the defaults of keys that are not given.
+ShieldMode mode_of(const Network& network);
+bool refuses_unsupported(const Network& network);  // UDP and whatever else no rule can name
 
 // ---- decisions ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ constexpr Choice<ShieldMode> kModes[] = {
 constexpr Choice<bool> kProtections[] = {{"protected", true}, {"unprotected", false}};
 constexpr Choice<bool> kUnsupported[] = {{"refuse", true}, {"unprotected", false}};
 
+constexpr std::size_t kMostPeerNames = 64;
+
 bool is_port(std::string_view text) {
   if (text.empty() || text.size() > 5 || text.find_first_not_of("0123456789") != std::string_view::npos) return false;
   const int port = std::stoi(std::string(text));
@@ -73,6 +75,23 @@ void read_destination_ip(NetworkRule& rule, const Node& node, Reader& reader) {
   reader.out.error(node.where, "`destination_ip`: this is no address", "write an IPv4 or IPv6 address, or \"*\"");
 }
 
+std::string read_peer_name(Reader& reader, const Node& node) {
+  std::string name = reader.text(node, "a peer's name");
+  const bool has_kind = name.starts_with("dns:") || name.starts_with("uri:");
+  if (!name.empty() && (!has_kind || name.size() <= 4)) {
+    reader.wrong(node, "a peer's name", "\"dns:NAME\" or \"uri:URI\"");
+  }
+  return name;
+}
+
+// Never an empty list: it would read as "nobody" and mean "any name".
+void read_peer_names(NetworkRule& rule, const Node& node, Reader& reader) {
+  rule.peer_names = reader.list<std::string>(node, "`peer_names`", "names", read_peer_name);
+  if (rule.peer_names.size() > kMostPeerNames) {
+    reader.out.error(node.where, "`peer_names` has more than 64 names", "divide the rule");
+  }
+}
+
 void read_rule_name(NetworkRule& rule, const Node& node, Reader& reader) {
   rule.name = reader.local_name(node, "a rule's `name`");
 }
@@ -83,6 +102,7 @@ constexpr Field<NetworkRule> kServerFields[] = {
     {"protection", read_protection},
     {"identity", read_identity},
     {"client_auth", read_authentication},
+    {"peer_names", read_peer_names},
 };
 constexpr Field<NetworkRule> kClientFields[] = {
     {"name", read_rule_name, Presence::kRequired},
@@ -91,6 +111,7 @@ constexpr Field<NetworkRule> kClientFields[] = {
     {"protection", read_protection},
     {"identity", read_identity},
     {"server_auth", read_authentication},
+    {"peer_names", read_peer_names},
 };
 
 NetworkRule read_server(Reader& reader, const Node& node) {

@@ -145,7 +145,8 @@ struct NetworkRule {
   std::string destination_ip;  // client rules; "*" or an address
   std::string identity;        // template
   PeerAuthentication authentication = PeerAuthentication::kUnset;
-  std::string peer_chain;  // template, kChain only
+  std::string peer_chain;               // template, kChain only
+  std::vector<std::string> peer_names;  // "dns:NAME", "uri:URI"; empty: not given
   Position where;
 };
 

@@ -82,10 +82,27 @@ void put(CborWriter& out, const GrantedDigest& digest) {
   put(out, digest.path);
   put(out, digest.sha256);
 }
+void put(CborWriter& out, const GrantedRule& rule);
 template <typename T>
 void put(CborWriter& out, const std::vector<T>& list) {
   out.array(list.size());
   for (const T& element : list) put(out, element);
+}
+void put(CborWriter& out, const GrantedRule& rule) {
+  out.array(9);
+  out.unsigned_number(static_cast<std::uint64_t>(rule.end));
+  for (const std::string* text : {&rule.name, &rule.endpoint, &rule.destination_ip}) put(out, *text);
+  put(out, rule.is_protected);
+  put(out, rule.authenticates_peer);
+  put(out, rule.identity);
+  put(out, rule.anchors);
+  put(out, rule.peer_names);
+}
+void put(CborWriter& out, const GrantedNetwork& network) {
+  out.array(3);
+  out.unsigned_number(static_cast<std::uint64_t>(network.mode));
+  put(out, network.refuses_unsupported);
+  put(out, network.rules);
 }
 
 // --- reading
@@ -194,6 +211,7 @@ Result<void> take(CborReader& in, GrantedDigest& digest) {
   return all_of([&] { return expect_array(in, 2); }, [&] { return take_name(in, digest.path); },
                 [&] { return take_name(in, digest.sha256); });
 }
+Result<void> take(CborReader& in, GrantedRule& rule);
 // Grows with what is there: a count alone allocates nothing.
 template <typename T>
 Result<void> take(CborReader& in, std::vector<T>& list) {
@@ -205,6 +223,19 @@ Result<void> take(CborReader& in, std::vector<T>& list) {
   return {};
 }
 
+Result<void> take(CborReader& in, GrantedRule& rule) {
+  return all_of([&] { return expect_array(in, 9); }, [&] { return take_choice(in, rule.end, RuleEnd::kClient); },
+                [&] { return take_name(in, rule.name); }, [&] { return take_name(in, rule.endpoint); },
+                [&] { return take_name(in, rule.destination_ip); }, [&] { return take(in, rule.is_protected); },
+                [&] { return take(in, rule.authenticates_peer); }, [&] { return take(in, rule.identity); },
+                [&] { return take(in, rule.anchors); }, [&] { return take(in, rule.peer_names); });
+}
+Result<void> take(CborReader& in, GrantedNetwork& network) {
+  return all_of([&] { return expect_array(in, 3); },
+                [&] { return take_choice(in, network.mode, NetworkMode::kDenyOthers); },
+                [&] { return take(in, network.refuses_unsupported); }, [&] { return take(in, network.rules); });
+}
+
 void wipe_text(std::string& text) { crypto::wipe(std::as_writable_bytes(std::span(text))); }
 
 }  // namespace
@@ -214,6 +245,7 @@ Configuration::~Configuration() {
   for (Variable& variable : environment) wipe_text(variable.value);
   for (GrantedFile& file : files) wipe_text(file.content);
   for (GrantedVolume& volume : volumes) crypto::wipe(volume.key);
+  for (GrantedRule& rule : network.rules) wipe_text(rule.identity);
   crypto::wipe(holder);
 }
 
@@ -236,7 +268,7 @@ Bytes encode(const ProvisionRequest& message) {
 }
 
 Bytes encode(const Configuration& configuration) {
-  CborWriter out = begin(Type::kConfiguration, 10);
+  CborWriter out = begin(Type::kConfiguration, 11);
   put(out, configuration.arguments);
   put(out, configuration.environment);
   put(out, configuration.working_directory);
@@ -244,6 +276,7 @@ Bytes encode(const Configuration& configuration) {
   put(out, configuration.volumes);
   put(out, configuration.regions);
   put(out, configuration.digests);
+  put(out, configuration.network);
   put(out, configuration.allows_tracing);
   put(out, configuration.allows_core_dumps);
   out.byte_string(configuration.holder);
@@ -300,13 +333,14 @@ Result<ProvisionRequest> decode_request(ByteView message) {
 
 Result<Configuration> decode_configuration(ByteView message) {
   Configuration decoded;
-  CborReader in = CASEMATE_TRY(open(message, Type::kConfiguration, 10));
-  auto taken = all_of([&] { return take(in, decoded.arguments); }, [&] { return take(in, decoded.environment); },
-                      [&] { return take_name(in, decoded.working_directory); }, [&] { return take(in, decoded.files); },
-                      [&] { return take(in, decoded.volumes); }, [&] { return take(in, decoded.regions); },
-                      [&] { return take(in, decoded.digests); }, [&] { return take(in, decoded.allows_tracing); },
-                      [&] { return take(in, decoded.allows_core_dumps); },
-                      [&] { return take_holder(in, decoded.holder, Missing::kRefused); }, [&] { return in.finish(); });
+  CborReader in = CASEMATE_TRY(open(message, Type::kConfiguration, 11));
+  auto taken =
+      all_of([&] { return take(in, decoded.arguments); }, [&] { return take(in, decoded.environment); },
+             [&] { return take_name(in, decoded.working_directory); }, [&] { return take(in, decoded.files); },
+             [&] { return take(in, decoded.volumes); }, [&] { return take(in, decoded.regions); },
+             [&] { return take(in, decoded.digests); }, [&] { return take(in, decoded.network); },
+             [&] { return take(in, decoded.allows_tracing); }, [&] { return take(in, decoded.allows_core_dumps); },
+             [&] { return take_holder(in, decoded.holder, Missing::kRefused); }, [&] { return in.finish(); });
   if (!taken) return taken.error();
   return decoded;
 }

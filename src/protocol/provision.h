@@ -29,7 +29,7 @@ namespace casemate::protocol {
 using crypto::Bytes;
 using crypto::ByteView;
 
-inline constexpr std::uint64_t kProvisionVersion = 1;
+inline constexpr std::uint64_t kProvisionVersion = 2;
 inline constexpr std::size_t kProvisionMessageLimit = 8 * 1024 * 1024;
 inline constexpr std::size_t kProvisionRequestLimit = 512 * 1024;  // before anybody has proved anything
 inline constexpr std::size_t kProvisionNonceSize = 32;
@@ -101,6 +101,27 @@ struct GrantedDigest {
   std::string sha256;  // 64 hex digits
 };
 
+// A rule of the network shield, with everything that it names: no references, no files.
+enum class RuleEnd : std::uint64_t { kServer = 0, kClient = 1 };
+
+struct GrantedRule {
+  RuleEnd end = RuleEnd::kServer;
+  std::string name, endpoint, destination_ip;  // as a session has them
+  bool is_protected = true;
+  bool authenticates_peer = true;       // to `anchors`
+  std::string identity;                 // PEM: private key and chain; clients may have none
+  std::string anchors;                  // PEM
+  std::vector<std::string> peer_names;  // "dns:NAME", "uri:URI"; empty: any
+};
+
+enum class NetworkMode : std::uint64_t { kOff = 0, kNamedOnly = 1, kDenyOthers = 2 };
+
+struct GrantedNetwork {
+  NetworkMode mode = NetworkMode::kOff;
+  bool refuses_unsupported = false;  // UDP and others
+  std::vector<GrantedRule> rules;
+};
+
 // Everything that a service runs with. Wiped when it goes.
 struct Configuration {
   std::vector<Word> arguments;
@@ -110,6 +131,7 @@ struct Configuration {
   std::vector<GrantedVolume> volumes;
   std::vector<GrantedRegion> regions;
   std::vector<GrantedDigest> digests;
+  GrantedNetwork network;
   bool allows_tracing = false, allows_core_dumps = false;
   // Names this activation to the CAS: whoever shows it, with evidence, goes on with it. kProvisionHolderSize bytes.
   Bytes holder;

@@ -35,6 +35,10 @@ Configuration sample_configuration() {
   configuration.volumes = {volume};
   configuration.regions = {{"/proc", RegionProtection::kHost, "", true}};
   configuration.digests = {{"/usr/bin/web", std::string(64, 'a')}};
+  configuration.network.mode = NetworkMode::kDenyOthers;
+  configuration.network.rules.resize(2);
+  configuration.network.rules[0] = {RuleEnd::kServer, "web", "TCP:8443", "", true, true, "key", "ca", {"uri:x"}};
+  configuration.network.rules[1] = {RuleEnd::kClient, "db", "TCP:db:5432", "*", false, false, "", "", {}};
   configuration.holder = Bytes(kProvisionHolderSize, std::byte{7});
   return configuration;
 }
@@ -67,6 +71,30 @@ TEST(Provision, ConfigurationComesBackAsItWas) {
   EXPECT_EQ(encode(decoded.value()), bytes);
   EXPECT_EQ(decoded.value().volumes.front().tag, sample_configuration().volumes.front().tag);
   expect_exact(bytes, decode_configuration);
+}
+
+TEST(Provision, RulesOfTheNetworkComeBackAsTheyWere) {
+  const auto decoded = decode_configuration(encode(sample_configuration()));
+  ASSERT_TRUE(decoded.has_value());
+  const GrantedNetwork& network = decoded.value().network;
+  EXPECT_EQ(network.mode, NetworkMode::kDenyOthers);
+  ASSERT_EQ(network.rules.size(), 2U);
+  EXPECT_EQ(network.rules[0].identity, "key");
+  EXPECT_EQ(network.rules[0].anchors, "ca");
+  EXPECT_EQ(network.rules[0].peer_names, std::vector<std::string>{"uri:x"});
+  EXPECT_EQ(network.rules[1].end, RuleEnd::kClient);
+  EXPECT_EQ(network.rules[1].destination_ip, "*");
+  EXPECT_FALSE(network.rules[1].is_protected);
+  EXPECT_FALSE(network.rules[1].authenticates_peer);
+}
+
+TEST(Provision, RefusesUnknownModesAndEndsOfTheNetwork) {
+  Configuration odd = sample_configuration();
+  odd.network.mode = static_cast<NetworkMode>(3);
+  EXPECT_FALSE(decode_configuration(encode(odd)).has_value());
+  odd = sample_configuration();
+  odd.network.rules[0].end = static_cast<RuleEnd>(2);
+  EXPECT_FALSE(decode_configuration(encode(odd)).has_value());
 }
 
 TEST(Provision, SmallMessagesComeBackAsTheyWere) {

@@ -4,6 +4,7 @@
 
 #include "attest/appraisal.h"
 #include "attest/process_verifier.h"
+#include "cas/service/network.h"
 #include "cas/service/node_policy.h"
 #include "cas/service/secrets.h"
 #include "cas/sessions/tables.h"
@@ -325,6 +326,7 @@ class Attempt {
     to.holder = activation.holder;
     static_cast<void>(CASEMATE_TRY(fill_words(to, session(), *service_, secrets, request_)));
     static_cast<void>(CASEMATE_TRY(fill_files(to, session(), image, secrets)));
+    to.network = CASEMATE_TRY(granted_network(session(), *service_, secrets));
     static_cast<void>(CASEMATE_TRY(fill_volumes(to, change_, snapshot_, session(), image, activation.holder)));
     secrets.add_to(change_);
     log_activation(change_, request_, result_, *stored_, secrets.names(), to);

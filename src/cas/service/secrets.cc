@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cas/service/certificates.h"
+#include "cas/service/network.h"
 #include "crypto/signature.h"
 #include "policy/uses.h"
 
@@ -106,10 +107,35 @@ class ServiceSecrets::Gatherer {
       if (!of_service && !of_image) continue;
       if (auto added = add(use.secret, 0); !added) return added;
     }
+    if (!needs_service_identity(stored_.session, service)) return {};
+    Item identity = CASEMATE_TRY(make_identity(service));
+    result_.items_.emplace(kIdentity, std::move(identity));
     return {};
   }
 
  private:
+  // Never stored: a copy of the CAS's database shows nobody how to be this service, and no two instances share it.
+  Result<Item> make_identity(const policy::Service& service) {
+    const crypto::PrivateKey own_key = CASEMATE_TRY(crypto::PrivateKey::generate(crypto::KeyKind::kEcP256));
+    const SecretRecord key = CASEMATE_TRY(key_record(own_key));
+    const Item authority = CASEMATE_TRY(authority_of(stored_));
+    const auto signer = CASEMATE_TRY(private_key_of(crypto::as_byte_view(authority.material.private_key->expose())));
+    const auto issuer = CASEMATE_TRY(crypto::Certificate::from_der(authority.material.certificate));
+    Secret wanted;
+    wanted.name = "identity of service " + service.name;
+    wanted.kind = SecretKind::kX509;
+    wanted.alternative_names = {"uri:" + service_uri(stored_.session.name, service.name), "dns:" + service.name};
+    const CertificateIssuer signing{signer, &issuer};
+    const SecretRecord made =
+        CASEMATE_TRY(certificate_record(wanted, own_key.public_key(), signing, std::nullopt, now_));
+    Item item;
+    item.material.kind = SecretKind::kX509;
+    item.material.private_key = shared_text(key.value.expose());
+    item.material.certificate = made.second;
+    item.material.issuers = {authority.material.certificate};
+    return item;
+  }
+
   // The service gets it.
   Result<void> add(const std::string& name, unsigned depth) {
     if (result_.items_.contains(name)) return {};
@@ -221,8 +247,9 @@ class ServiceSecrets::Gatherer {
     Row row = CASEMATE_TRY(find_row(Table::kSecrets, owner.session.name, secret.name));
     const std::uint64_t version = row.record ? row.record->version : 0;
     const CertificateIssuer signing{signer, issuer_certificate ? &*issuer_certificate : nullptr};
+    const Secret named = CASEMATE_TRY(with_service_names(secret, owner.session));
     row.record = CASEMATE_TRY(
-        certificate_record(secret, own_key.public_key(), signing, std::exchange(row.record, std::nullopt), now_));
+        certificate_record(named, own_key.public_key(), signing, std::exchange(row.record, std::nullopt), now_));
     if (row.record->version == version)
       check(row);
     else
@@ -330,6 +357,8 @@ Result<ServiceSecrets> ServiceSecrets::gather(const Snapshot& snapshot, const Se
   if (auto gathered = gatherer.gather(service); !gathered) return gathered.error();
   return secrets;
 }
+
+const SecretMaterial* ServiceSecrets::identity() const { return find(kIdentity); }
 
 const SecretMaterial* ServiceSecrets::find(std::string_view name) const {
   const auto found = items_.find(name);

@@ -22,6 +22,10 @@ class ServiceSecrets final : public policy::SecretSource {
                                        const StoredSession& stored, const policy::Service& service, std::uint64_t now);
 
   const policy::SecretMaterial* find(std::string_view name) const override;
+  // What the service shows where its network rules name no identity: a key of this activation alone, named
+  // "uri:casemate://SESSION/SERVICE" and "dns:SERVICE" by the session's authority, which is the last of the issuers.
+  // Null: no rule needs it.
+  const policy::SecretMaterial* identity() const;
 
   // Rows of newly generated ones, and checks on the exporters' sessions: part of the release's change.
   void add_to(Change& change) const;
@@ -40,6 +44,7 @@ class ServiceSecrets final : public policy::SecretSource {
     SecretValue value;
   };
   class Gatherer;
+  static constexpr std::string_view kIdentity = "service/identity";  // no secret's name has a slash
   std::map<std::string, Item, std::less<>> items_;
   std::vector<NewRow> new_rows_;
   std::vector<RowCheck> checks_;
