@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "crypto/aead.h"
@@ -35,6 +36,18 @@ Result<Aes256Gcm> box_cipher(const SecretBytes<32>& agreed, const AgreementPubli
   append(salt, holder);
   const AeadKey key = CASEMATE_TRY(derive_key<kAeadKeySize>(agreed.expose(), salt, purpose));
   return Aes256Gcm::create(key.expose());
+}
+
+Result<Bytes> seal_box(const AgreementKey& ephemeral, const AgreementPublicKey& holder, std::string_view purpose,
+                       ByteView associated, ByteView plaintext) {
+  const SecretBytes<32> agreed = CASEMATE_TRY(ephemeral.agree(holder));
+  const Aes256Gcm cipher = CASEMATE_TRY(box_cipher(agreed, ephemeral.public_key(), holder, purpose));
+  Bytes box(sizeof(AgreementPublicKey) + plaintext.size());
+  std::ranges::copy(ephemeral.public_key(), box.begin());
+  const AeadTag tag =
+      cipher.seal(AeadNonce{}, associated, plaintext, std::span(box).subspan(sizeof(AgreementPublicKey)));
+  append(box, tag);
+  return box;
 }
 
 }  // namespace
@@ -90,14 +103,26 @@ Result<SecretBytes<32>> AgreementKey::agree(const AgreementPublicKey& other) con
 Result<Bytes> seal_to_holder(const AgreementPublicKey& holder, std::string_view purpose, ByteView associated,
                              ByteView plaintext) {
   const AgreementKey ephemeral = CASEMATE_TRY(AgreementKey::generate());
-  const SecretBytes<32> agreed = CASEMATE_TRY(ephemeral.agree(holder));
-  const Aes256Gcm cipher = CASEMATE_TRY(box_cipher(agreed, ephemeral.public_key(), holder, purpose));
-  Bytes box(ephemeral.public_key().begin(), ephemeral.public_key().end());
-  box.resize(box.size() + plaintext.size());
-  const AeadTag tag =
-      cipher.seal(AeadNonce{}, associated, plaintext, std::span(box).subspan(sizeof(AgreementPublicKey)));
-  append(box, tag);
-  return box;
+  return seal_box(ephemeral, holder, purpose, associated, plaintext);
+}
+
+Result<Bytes> HolderSealer::seal(const AgreementPublicKey& holder, std::string_view purpose, ByteView associated,
+                                 ByteView plaintext) {
+  const AgreementKey ephemeral = CASEMATE_TRY(key_for(holder));
+  return seal_box(ephemeral, holder, purpose, associated, plaintext);
+}
+
+Result<AgreementKey> HolderSealer::key_for(const AgreementPublicKey& holder) {
+  const auto now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  const bool is_good = key_ && now - made_ < kLifetime && holders_.size() < kMostHolders && !holders_.contains(holder);
+  if (!is_good) {
+    key_ = CASEMATE_TRY(AgreementKey::generate());
+    made_ = now;
+    holders_.clear();
+  }
+  holders_.insert(holder);
+  return *key_;
 }
 
 Result<Bytes> open_as_holder(const AgreementKey& key, std::string_view purpose, ByteView associated, ByteView box) {

@@ -3,7 +3,11 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -44,6 +48,27 @@ class AgreementKey {
 // for opening. Errors: kSystem; kFormat for a holder key of low order.
 Result<Bytes> seal_to_holder(const AgreementPublicKey& holder, std::string_view purpose, ByteView associated,
                              ByteView plaintext);
+
+// Seals to many holders as seal_to_holder() does, with one ephemeral key for all within a short time: making one costs
+// as much as agreeing. It is never used twice for the same holder, so that no key of a box is, and is forgotten when
+// its time is over at the next use. Threads: any.
+class HolderSealer {
+ public:
+  static constexpr std::chrono::milliseconds kLifetime{1000};
+  static constexpr std::size_t kMostHolders = 4096;
+
+  Result<Bytes> seal(const AgreementPublicKey& holder, std::string_view purpose, ByteView associated,
+                     ByteView plaintext);
+
+ private:
+  Result<AgreementKey> key_for(const AgreementPublicKey& holder);
+
+  std::mutex mutex_;
+  std::optional<AgreementKey> key_;
+  std::chrono::steady_clock::time_point made_;
+  std::set<AgreementPublicKey> holders_;  // that a box of key_ was sealed to
+};
+
 // Errors: kFormat when it was not sealed to this key with this purpose and associated data, or was changed.
 Result<Bytes> open_as_holder(const AgreementKey& key, std::string_view purpose, ByteView associated, ByteView box);
 

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <thread>
+
 namespace casemate::crypto {
 namespace {
 
@@ -69,6 +72,36 @@ TEST(PassphraseKey, IsWhatRfc7914Lists) {
   EXPECT_EQ(to_hex(key.value().expose()), "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2");
   EXPECT_FALSE(derive_key_from_passphrase("x", {}, 9));
   EXPECT_FALSE(derive_key_from_passphrase("x", {}, 21));
+}
+
+TEST(HolderSealer, SealsForEveryHolderAndNeverTwiceWithOneKey) {
+  const AgreementKey anna = AgreementKey::generate().value(), bert = AgreementKey::generate().value();
+  HolderSealer sealer;
+  const Bytes text = to_bytes(as_byte_view("secret"));
+  const auto ephemeral_of = [](const Bytes& box) { return Bytes(box.begin(), box.begin() + 32); };
+  std::set<Bytes> of_anna;
+  for (int round = 0; round < 4; ++round) {
+    const Bytes box = sealer.seal(anna.public_key(), "p", {}, text).value();
+    EXPECT_EQ(open_as_holder(anna, "p", {}, box).value(), text);
+    EXPECT_FALSE(open_as_holder(bert, "p", {}, box));
+    EXPECT_FALSE(open_as_holder(anna, "other", {}, box));
+    EXPECT_TRUE(of_anna.insert(ephemeral_of(box)).second) << "a key that sealed two texts";
+  }
+  const Bytes other = sealer.seal(bert.public_key(), "p", {}, text).value();
+  EXPECT_EQ(open_as_holder(bert, "p", {}, other).value(), text);
+  EXPECT_FALSE(open_as_holder(anna, "p", {}, other));
+}
+
+TEST(HolderSealer, ForgetsItsKeyAfterASecond) {
+  HolderSealer sealer;
+  const auto ephemeral_for_new_holder = [&] {
+    const AgreementKey holder = AgreementKey::generate().value();
+    const Bytes box = sealer.seal(holder.public_key(), "p", {}, {}).value();
+    return Bytes(box.begin(), box.begin() + 32);
+  };
+  const Bytes first = ephemeral_for_new_holder();
+  std::this_thread::sleep_for(HolderSealer::kLifetime);
+  EXPECT_NE(ephemeral_for_new_holder(), first);
 }
 
 }  // namespace

@@ -10,6 +10,8 @@
 #include <openssl/rsa.h>
 
 #include <array>
+#include <mutex>
+#include <unordered_map>
 
 #include "crypto/asn1.h"
 
@@ -161,9 +163,43 @@ Result<PublicKey> read_rsa_key(ByteView key) {
 
 }  // namespace
 
+namespace {
+
+// Points that were found to be on their curve, decoded: those of verifiers come again and again. What is remembered
+// follows from the bytes alone.
+class DecodedPoints {
+ public:
+  std::shared_ptr<EVP_PKEY> find(KeyKind kind, ByteView point) {
+    const std::lock_guard lock(mutex_);
+    const auto found = keys_.find(name_of(kind, point));
+    return found == keys_.end() ? nullptr : found->second;
+  }
+  void keep(KeyKind kind, ByteView point, const std::shared_ptr<EVP_PKEY>& key) {
+    const std::lock_guard lock(mutex_);
+    if (keys_.size() >= kMost) keys_.clear();
+    keys_.emplace(name_of(kind, point), key);
+  }
+
+ private:
+  static constexpr std::size_t kMost = 256;
+  static std::string name_of(KeyKind kind, ByteView point) {
+    return std::string(1, static_cast<char>(kind)) + std::string(as_text(point));
+  }
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<EVP_PKEY>> keys_;
+};
+
+DecodedPoints& decoded_points() {
+  static DecodedPoints* const points = new DecodedPoints;  // outlives every thread
+  return *points;
+}
+
+}  // namespace
+
 Result<PublicKey> PublicKey::from_point(KeyKind kind, ByteView point) {
   const CurveFacts* curve = curve_of(kind);
   if (curve == nullptr || point.size() != 2 * curve->width) return bad_key("a point of the wrong size");
+  if (auto known = decoded_points().find(kind, point)) return PublicKey(kind, to_bytes(point), 0, std::move(known));
   Bytes encoded{std::byte{4}};
   append(encoded, point);
   EVP_PKEY* const parameters = curve_parameters(*curve);
@@ -171,6 +207,7 @@ Result<PublicKey> PublicKey::from_point(KeyKind kind, ByteView point) {
   const bool is_on_curve =
       handle && EVP_PKEY_set1_encoded_public_key(handle.get(), raw_pointer(encoded), encoded.size()) == 1;
   if (!is_on_curve) return bad_key("a point that is not on the curve");
+  decoded_points().keep(kind, point, handle);
   return PublicKey(kind, to_bytes(point), 0, std::move(handle));
 }
 

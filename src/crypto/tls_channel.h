@@ -56,6 +56,8 @@ class TlsChannel {
   Result<void> write(ByteView bytes);
   // For calls from now on; 0: wait for ever. A read that ran out of time leaves the channel unusable.
   void set_time_limit(std::chrono::milliseconds time_limit);
+  // Gives memory back until the next message: for channels that carry nothing for long.
+  void release_buffers();
   // Bytes are there already, decrypted: poll() on the socket would not tell.
   bool has_pending() const;
   int descriptor() const;

@@ -1,13 +1,15 @@
 #include "cas/service/runtime_api.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
+#include <thread>
 
 #include "cas/sessions/tables.h"
 #include "crypto/random.h"
@@ -44,32 +46,17 @@ Result<Asked> ask(TlsChannel& channel, const std::string& newest_head) {
   return asked;
 }
 
-// Stacks of the usual 8 MiB would be mapped and unmapped for every connection; the C library keeps small ones.
-constexpr std::size_t kStackSize = 512 * 1024;
+// A peer that has proved what it is sends short messages in one piece.
+constexpr std::chrono::milliseconds kMessageTime{10'000};
+constexpr std::size_t kTagMessageLimit = 4096;
+// Beside those that have proved nothing: how many of the others may be talking at once.
+constexpr std::size_t kTalking = 256;
+constexpr int kDeferSeconds = 1;
 
-template <typename Work>
-bool start_thread(Work work) {
-  pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0) return false;
-  pthread_attr_setstacksize(&attributes, kStackSize);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  auto owned = std::make_unique<Work>(std::move(work));
-  pthread_t thread{};
-  const auto run = [](void* argument) -> void* {
-    const std::unique_ptr<Work> taken(static_cast<Work*>(argument));
-    (*taken)();
-    return nullptr;
-  };
-  const bool is_started = pthread_create(&thread, &attributes, run, owned.get()) == 0;
-  if (is_started) static_cast<void>(owned.release());
-  pthread_attr_destroy(&attributes);
-  return is_started;
-}
-
-Result<void> grant(TlsChannel& channel, const protocol::ProvisionRequest& request, const Activation& activation) {
+Result<void> grant(TlsChannel& channel, crypto::HolderSealer& sealer, const protocol::ProvisionRequest& request,
+                   const Activation& activation) {
   Bytes plain = encode(activation.configuration);
-  Result<Bytes> sealed =
-      crypto::seal_to_holder(request.runtime_key, protocol::kProvisionGrantPurpose, request.runtime_key, plain);
+  Result<Bytes> sealed = sealer.seal(request.runtime_key, protocol::kProvisionGrantPurpose, request.runtime_key, plain);
   crypto::wipe(plain);
   if (!sealed) return sealed.error();
   return write_frame(channel, encode(protocol::Grant{std::move(sealed).value(), activation.receipt}));
@@ -77,94 +64,214 @@ Result<void> grant(TlsChannel& channel, const protocol::ProvisionRequest& reques
 
 }  // namespace
 
+RuntimeApi::RuntimeApi(Store& store, Activator& activator, const crypto::TlsIdentity& identity, RuntimeApiLimits limits)
+    : store_(store),
+      activator_(activator),
+      identity_(identity),
+      limits_(limits),
+      workers_([this](Id id, std::uint32_t events) { handle(id, events); }, limits.unproved + kTalking) {}
+
 RuntimeApi::~RuntimeApi() { end_all(); }
 
 Result<void> RuntimeApi::serve(UniqueFd listener, int stop) {
-  for (;;) {
-    pollfd states[2] = {{listener.get(), POLLIN, 0}, {stop, POLLIN, 0}};
-    if (poll(states, 2, -1) < 0 && errno != EINTR) return Error::from_errno("cannot wait for services", errno);
-    if (states[1].revents != 0) break;
-    if (states[0].revents == 0) continue;
-    UniqueFd socket(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (socket.is_open()) {
-      take(std::move(socket));
-    } else if (!is_passing(errno)) {
-      return Error::from_errno("cannot accept services", errno);
-    }
+  if (auto started = workers_.start(); !started) return started;
+  // Accepted connections are nonblocking, and those over TCP have sent something by then; elsewhere it is no option.
+  static_cast<void>(fcntl(listener.get(), F_SETFL, fcntl(listener.get(), F_GETFL) | O_NONBLOCK));
+  const int on = 1;
+  setsockopt(listener.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &kDeferSeconds, sizeof(kDeferSeconds));
+  setsockopt(listener.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  listener_ = std::move(listener);
+  Result<void> ended;
+  if (!workers_.add(listener_.get(), kListenerId, EPOLLIN | EPOLLET)) {
+    ended = Error::from_errno("cannot wait for services", errno);
   }
+  while (ended) {
+    pollfd state = {stop, POLLIN, 0};
+    if (poll(&state, 1, -1) > 0) break;
+    if (errno != EINTR) ended = Error::from_errno("cannot wait for services", errno);
+  }
+  workers_.remove(listener_.get());
   end_all();
-  return {};
+  return ended;
 }
 
-void RuntimeApi::take(UniqueFd socket) {
-  std::unique_lock lock(mutex_);
-  const auto is_unproved = [](const Connection& connection) { return !connection.is_proved && !connection.given_up; };
-  if (static_cast<std::size_t>(std::ranges::count_if(connections_, is_unproved)) >= limits_.unproved) {
-    const auto oldest = std::ranges::find_if(connections_, is_unproved);
-    oldest->given_up = true;
-    shutdown(oldest->socket, SHUT_RDWR);
-  }
-  if (connections_.size() >= limits_.connections) return;  // the service sees the connection end, and may try again
-  const auto connection = connections_.insert(connections_.end(), Connection{socket.get(), false, false});
-  if (!start_thread(
-          [this, connection, taken = std::move(socket)]() mutable { converse(connection, std::move(taken)); })) {
-    connections_.erase(connection);
-  }
-}
-
-void RuntimeApi::converse(Connections::iterator connection, UniqueFd socket) {
-  // A copy, which outlives the channel: the entry's number must not become another connection's while it is listed.
-  const UniqueFd kept(fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
+void RuntimeApi::handle(Id id, std::uint32_t) {
+  if (id == kListenerId) return accept_all();
+  UniqueFd fresh;
   {
     const std::lock_guard lock(mutex_);
-    connection->socket = kept.get();
-  }
-  Result<TlsChannel> channel = TlsChannel::accept(identity_, std::move(socket), limits_.nonce_lifetime);
-  if (channel) {
-    Result<Asked> asked = ask(channel.value(), to_note(store_.snapshot().head()));
-    if (asked) {
-      const Result<Activation> activation = activator_.activate(asked.value().request, asked.value().bound);
-      if (activation) {
-        {
-          const std::lock_guard lock(mutex_);
-          connection->is_proved = true;
-        }
-        ++activations_;
-        if (grant(channel.value(), asked.value().request, activation.value())) {
-          serve_tags(channel.value(), asked.value().request.session, activation.value());
-        }
-      } else {
-        static_cast<void>(write_frame(channel.value(), encode(protocol::Refusal{activation.error().message()})));
-      }
+    if (const auto found = arrived_.find(id); found != arrived_.end()) {
+      fresh = std::move(found->second);
+      arrived_.erase(found);
     }
   }
+  if (fresh.is_open()) return converse(id, std::move(fresh));
+  go_on(id);
+}
+
+// The last one is talked to here and now, the others by whoever is free.
+void RuntimeApi::accept_all() {
+  std::optional<Id> mine;
+  UniqueFd own;
+  for (;;) {
+    UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket.is_open() && errno != EAGAIN && is_passing(errno)) {
+      // Descriptors or memory are short: those that wait are not announced again.
+      if (errno != EINTR && errno != ECONNABORTED) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      const std::lock_guard lock(mutex_);
+      if (is_ending_) break;
+      continue;
+    }
+    if (!socket.is_open()) break;
+    const std::optional<Id> id = list(socket.get());
+    if (!id) continue;  // the service sees the connection end, and may try again
+    if (mine) hand_over(*mine, std::move(own));
+    mine = id;
+    own = std::move(socket);
+  }
+  if (mine) converse(*mine, std::move(own));
+}
+
+void RuntimeApi::hand_over(Id id, UniqueFd socket) {
+  const int fd = socket.get();
+  {
+    const std::lock_guard lock(mutex_);
+    arrived_.emplace(id, std::move(socket));
+  }
+  if (workers_.add(fd, id, EPOLLIN | EPOLLOUT)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    arrived_.erase(id);
+  }
+  unlist(id);
+}
+
+std::optional<RuntimeApi::Id> RuntimeApi::list(int socket) {
   const std::lock_guard lock(mutex_);
-  connections_.erase(connection);
+  if (is_ending_) return std::nullopt;
+  if (unproved_.size() - given_up_ >= limits_.unproved) {
+    const auto is_waiting = [](const auto& entry) { return !entry.second.given_up; };
+    Connection& oldest = std::ranges::find_if(unproved_, is_waiting)->second;
+    oldest.given_up = true;
+    ++given_up_;
+    shutdown(oldest.socket, SHUT_RDWR);
+  }
+  if (unproved_.size() + proved_.size() >= limits_.connections) return std::nullopt;
+  const Id id = next_id_++;
+  unproved_[id].socket = socket;
+  return id;
+}
+
+// Before the socket is closed: its number may be another connection's afterwards.
+void RuntimeApi::unlist(Id id) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = unproved_.find(id); found != unproved_.end()) {
+    if (found->second.given_up) --given_up_;
+    unproved_.erase(found);
+  }
+  proved_.erase(id);
   changed_.notify_all();
 }
 
-// Until the service ends. Its connection carries nothing for most of its life.
-void RuntimeApi::serve_tags(TlsChannel& channel, const std::string& session, const Activation& activation) {
-  channel.set_time_limit(std::chrono::milliseconds(0));
-  for (;;) {
-    const Result<Bytes> message = read_frame(channel, 4096);
-    if (!message) return;
-    const Result<protocol::TagUpdate> update = protocol::decode_tag_update(message.value());
-    if (!update) return;
-    const Result<bool> noted = activator_.note_position(session, update.value(), activation.holder);
-    if (!noted || !write_frame(channel, encode(protocol::TagAnswer{noted.value()}))) return;
+void RuntimeApi::converse(Id id, UniqueFd socket) {
+  // A copy, which outlives the channel: the entry's number must not become another connection's while it is listed.
+  UniqueFd kept(fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
+  {
+    const std::lock_guard lock(mutex_);
+    unproved_[id].socket = kept.get();
+  }
+  Parked parked;
+  if (greet(id, std::move(socket), parked)) {
+    park(id, std::move(parked));
+  } else {
+    unlist(id);
   }
 }
 
-void RuntimeApi::end_all() {
+// False: the conversation is over.
+bool RuntimeApi::greet(Id id, UniqueFd socket, Parked& parked) {
+  Result<TlsChannel> accepted = TlsChannel::accept(identity_, std::move(socket), limits_.nonce_lifetime);
+  if (!accepted) return false;
+  auto channel = std::make_unique<TlsChannel>(std::move(accepted).value());
+  const Result<Asked> asked = ask(*channel, to_note(store_.snapshot().head()));
+  if (!asked) return false;
+  const protocol::ProvisionRequest& request = asked.value().request;
+  Result<Activation> activation = activator_.activate(request, asked.value().bound);
+  if (!activation) {
+    static_cast<void>(write_frame(*channel, encode(protocol::Refusal{activation.error().message()})));
+    return false;
+  }
+  prove(id, channel->descriptor());
+  ++activations_;
+  if (!grant(*channel, sealer_, request, activation.value())) return false;
+  channel->set_time_limit(kMessageTime);
+  channel->release_buffers();
+  parked = {std::move(channel), request.session, std::move(activation.value().holder)};
+  return true;
+}
+
+void RuntimeApi::prove(Id id, int socket) {
+  const std::lock_guard lock(mutex_);
+  const auto found = unproved_.find(id);
+  if (found->second.given_up) {
+    --given_up_;
+    shutdown(socket, SHUT_RDWR);
+  }
+  unproved_.erase(found);
+  proved_[id].socket = socket;
+}
+
+// Until it says something. Its connection carries nothing for most of its life.
+void RuntimeApi::park(Id id, Parked parked) {
+  const int socket = parked.channel->descriptor();
   std::unique_lock lock(mutex_);
-  for (const Connection& connection : connections_) shutdown(connection.socket, SHUT_RDWR);
-  changed_.wait(lock, [this] { return connections_.empty(); });
+  Connection& connection = proved_[id];
+  connection.parked = std::move(parked);
+  if (is_ending_) shutdown(socket, SHUT_RDWR);
+  if (workers_.add(socket, id, EPOLLIN) || workers_.arm(socket, id, EPOLLIN)) return;
+  const Parked dropped = std::move(connection.parked);
+  lock.unlock();
+  unlist(id);
+}
+
+// The service said something, or is gone.
+void RuntimeApi::go_on(Id id) {
+  Parked parked;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = proved_.find(id);
+    if (found == proved_.end() || found->second.parked.channel == nullptr) return;
+    parked = std::move(found->second.parked);
+  }
+  do {
+    if (answer_tag(parked)) continue;
+    unlist(id);
+    return;
+  } while (parked.channel->has_pending());
+  park(id, std::move(parked));
+}
+
+Result<void> RuntimeApi::answer_tag(const Parked& parked) {
+  const Bytes message = CASEMATE_TRY(read_frame(*parked.channel, kTagMessageLimit));
+  const protocol::TagUpdate update = CASEMATE_TRY(protocol::decode_tag_update(message));
+  const bool is_noted = CASEMATE_TRY(activator_.note_position(parked.session, update, parked.holder));
+  return write_frame(*parked.channel, encode(protocol::TagAnswer{is_noted}));
+}
+
+void RuntimeApi::end_all() {
+  {
+    std::unique_lock lock(mutex_);
+    is_ending_ = true;
+    for (const auto& [id, connection] : unproved_) shutdown(connection.socket, SHUT_RDWR);
+    for (const auto& [id, connection] : proved_) shutdown(connection.socket, SHUT_RDWR);
+    changed_.wait(lock, [this] { return unproved_.empty() && proved_.empty(); });
+  }
+  workers_.stop();
 }
 
 std::size_t RuntimeApi::connection_count() const {
   const std::lock_guard lock(mutex_);
-  return connections_.size();
+  return unproved_.size() + proved_.size();
 }
 
 Result<crypto::TlsIdentity> runtime_api_identity(Store& store) {

@@ -1,20 +1,25 @@
-// The runtime API of the CAS: accepts services, on a thread each, for as long as they run. docs/formats/provisioning.md
-// has the conversation, protocol/provision.h the messages.
+// The runtime API of the CAS: accepts services and keeps their connections for as long as they run. A conversation has
+// a thread while somebody waits for its answer; between messages a connection is only watched.
+// docs/formats/provisioning.md has the conversation, protocol/provision.h the messages.
 //
 // What a hostile peer can do here -> what we answer
 //   connect and wait                -> ten seconds until its request is there; a bounded number that have not shown
 //                                      evidence yet, of which the oldest is dropped for a new one. Never per address
 //   send anything                   -> sizes are limited before anything is proved; decoders take exact messages only
 //   report tags of others' volumes  -> only of its own session, and only while its activation holds the volume
+//   begin a message and stop        -> a limited time for the rest of it, and a limited number of threads
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
-#include <list>
+#include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "cas/service/activation.h"
+#include "cas/service/event_workers.h"
 #include "crypto/tls_channel.h"
 
 namespace casemate::cas {
@@ -29,8 +34,7 @@ struct RuntimeApiLimits {
 class RuntimeApi {
  public:
   // All must outlive it.
-  RuntimeApi(Store& store, Activator& activator, const crypto::TlsIdentity& identity, RuntimeApiLimits limits = {})
-      : store_(store), activator_(activator), identity_(identity), limits_(limits) {}
+  RuntimeApi(Store& store, Activator& activator, const crypto::TlsIdentity& identity, RuntimeApiLimits limits = {});
   ~RuntimeApi();
 
   // Blocks until `stop` is readable. Errors: kSystem when accepting fails for good.
@@ -40,15 +44,31 @@ class RuntimeApi {
   std::uint64_t activation_count() const { return activations_; }
 
  private:
-  struct Connection {
-    int socket = -1;
-    bool is_proved = false, given_up = false;
+  using Id = std::uint64_t;
+  static constexpr Id kListenerId = 0, kFirstId = 1;
+  struct Parked {
+    std::unique_ptr<crypto::TlsChannel> channel;
+    std::string session;
+    Bytes holder;
   };
-  using Connections = std::list<Connection>;  // in the order of arrival
+  struct Connection {
+    int socket = -1;  // of whoever talks; valid as long as this is listed
+    bool given_up = false;
+    Parked parked;  // while nobody talks
+  };
 
-  void take(UniqueFd socket);
-  void converse(Connections::iterator connection, UniqueFd socket);
-  void serve_tags(crypto::TlsChannel& channel, const std::string& session, const Activation& activation);
+  void handle(Id id, std::uint32_t events);
+  void accept_all();
+  void hand_over(Id id, UniqueFd socket);
+  // Nothing when there are too many.
+  std::optional<Id> list(int socket);
+  void unlist(Id id);
+  void converse(Id id, UniqueFd socket);
+  bool greet(Id id, UniqueFd socket, Parked& parked);
+  void prove(Id id, int socket);
+  void park(Id id, Parked parked);
+  void go_on(Id id);
+  Result<void> answer_tag(const Parked& parked);
   void end_all();
 
   Store& store_;
@@ -56,9 +76,16 @@ class RuntimeApi {
   const crypto::TlsIdentity& identity_;
   RuntimeApiLimits limits_;
   std::atomic<std::uint64_t> activations_ = 0;
+  crypto::HolderSealer sealer_;
+  UniqueFd listener_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  Connections connections_;
+  Id next_id_ = kFirstId;
+  std::map<Id, Connection> unproved_, proved_;  // in the order of arrival
+  std::size_t given_up_ = 0;                    // of the unproved
+  std::map<Id, UniqueFd> arrived_;              // accepted, and nobody looked at them yet
+  bool is_ending_ = false;
+  EventWorkers workers_;  // the last: ends first
 };
 
 // The key of the runtime API: in the store, made when there is none. Errors: those of the store.
