@@ -1,5 +1,5 @@
-// casemate-keeper DESCRIPTION, --provision or --rejoin: started by `casemate run`, never by hand. src/keeper is the
-// work.
+// casemate-keeper DESCRIPTION [RULES], --provision or --rejoin: started by `casemate run`, never by hand. src/keeper is
+// the work.
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -20,7 +20,7 @@ __asm__(
     ".popsection\n");
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
+  if (argc != 2 && argc != 3) {
     std::fputs("casemate-keeper is started by `casemate run`\n", stderr);
     return 2;
   }
@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
   try {
     if (std::string_view(argv[1]) == "--provision") return casemate::keeper_app::start_service();
     if (std::string_view(argv[1]) == "--rejoin") return casemate::keeper_app::rejoin_service();
-    return casemate::keeper::run_keeper(argv[1]);
+    return casemate::keeper::run_keeper(argv[1], argc == 3 ? argv[2] : "");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "casemate: keeper: %s; this host is short of memory, or this is a defect worth a report\n",
                  error.what());

@@ -107,6 +107,8 @@ Result<std::unique_ptr<runtime::LaunchState>> describe(const Configuration& conf
   state->magic = runtime::kLaunchMagic;
   state->version = runtime::kLaunchVersion;
   state->program_fd = state->trace_fd = state->diagnostics_fd = -1;
+  state->net_fd = state->net_arena_fd = -1;
+  state->net_member = ~std::uint32_t{0};
   state->flags = runtime::kLaunchFirst | runtime::kLaunchPrivateWords;
   if (!configuration.allows_tracing) state->flags |= runtime::kLaunchSealed;
   if (is_quiet) state->flags |= runtime::kLaunchQuiet;

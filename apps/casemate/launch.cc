@@ -65,6 +65,8 @@ std::unique_ptr<runtime::LaunchState> describe(const RunProgram& request, const 
   state->ignored_runtime_signals = ignored_runtime_signals();
   state->diagnostics_fd = -1;
   state->words_fd = -1;
+  state->net_fd = state->net_arena_fd = -1;
+  state->net_member = ~std::uint32_t{0};
   state->effective_group = getegid();
   copy_text(state->exec_path, program.path);
   copy_text(state->comm, program.path.substr(program.path.rfind('/') + 1));
@@ -122,7 +124,7 @@ Result<int> place_anywhere(const UniqueFd& source, int first) {
 }
 
 // Everything is opened before the places are chosen, so that no opened file can sit in one of them. Returns the first.
-Result<int> hand_over(const RunProgram& request, const Program& program, const UniqueFd& shield,
+Result<int> hand_over(const RunProgram& request, const Program& program, const KeeperEnds& shield,
                       const UniqueFd& image) {
   const UniqueFd state = CASEMATE_TRY(create_state_file());
   const UniqueFd trace = CASEMATE_TRY(open_trace(request));
@@ -133,8 +135,12 @@ Result<int> hand_over(const RunProgram& request, const Program& program, const U
     if (!sources[i]->is_open()) continue;
     if (Result<void> placed = place(*sources[i], first + i); !placed.has_value()) return placed.error();
   }
-  const int shield_fd = CASEMATE_TRY(place_anywhere(shield, first));
+  const int shield_fd = CASEMATE_TRY(place_anywhere(shield.hello, first));
+  const int net_fd = CASEMATE_TRY(place_anywhere(shield.network, first));
+  const int net_arena_fd = CASEMATE_TRY(place_anywhere(shield.network_arena, first));
   const std::unique_ptr<runtime::LaunchState> description = describe(request, program, first, shield_fd);
+  description->net_fd = net_fd;
+  description->net_arena_fd = net_arena_fd;
   if (request.evidence.has_value()) {
     const UniqueFd evidence = CASEMATE_TRY(open_evidence(*request.evidence));
     const int evidence_fd = CASEMATE_TRY(place_anywhere(evidence, first));
@@ -206,7 +212,7 @@ Result<void> check_kernel() {
                "this kernel (" + std::string(name.release) + ") " + reason + "; see `casemate run --doctor`", code);
 }
 
-Error launch(const RunProgram& request, const Program& program, const UniqueFd& shield, char** environment) {
+Error launch(const RunProgram& request, const Program& program, const KeeperEnds& shield, char** environment) {
   if (program.path.size() >= sizeof(runtime::LaunchState::exec_path)) {
     return own_failure("the program's path is too long", ENAMETOOLONG);
   }

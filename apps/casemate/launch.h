@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "casemate/keeper_start.h"
 #include "casemate/program_search.h"
 #include "casemate/run_options.h"
 
@@ -32,9 +33,9 @@ Result<UniqueFd> open_runtime();
 // Fails when this kernel cannot run programs under the runtime.
 Result<void> check_kernel();
 
-// Returns only on failure; nothing is left behind then. `shield`: the hello socket of a file shield
-// (protocol/shield.h), or not open. With a shield, `program.file` may be not open: the runtime then looks for
-// `program.path`, the word that the user gave, along PATH among the shielded files.
-Error launch(const RunProgram& request, const Program& program, const UniqueFd& shield, char** environment);
+// Returns only on failure; nothing is left behind then. `shield`: the ends of a keeper (protocol/shield.h,
+// netshield/shared/arena.h), or not open. With a file shield, `program.file` may be not open: the runtime then looks
+// for `program.path`, the word that the user gave, along PATH among the shielded files.
+Error launch(const RunProgram& request, const Program& program, const KeeperEnds& shield, char** environment);
 
 }  // namespace casemate::cli

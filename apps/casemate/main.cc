@@ -46,7 +46,9 @@ int execute(const ShowDoctor& request) {
 // Only for eyes: scripts and tests compare what programs write to standard error.
 void say_what_is_unprotected(const RunProgram& request) {
   if (request.noise == Noise::kQuiet || isatty(STDERR_FILENO) != 1) return;
-  const char* const what = request.description.empty() ? "files, network and memory" : "network and memory";
+  const bool has_files = !request.description.empty(), has_network = !request.rules.empty();
+  const char* const what = has_files ? (has_network ? "memory" : "network and memory")
+                                     : (has_network ? "files and memory" : "files, network and memory");
   std::fprintf(stderr, "casemate: no policy: %s of this program are NOT protected (--quiet hides this)\n", what);
 }
 
@@ -68,9 +70,9 @@ int execute(const RunProgram& request) {
   if (!program.has_value()) return complain(program.error(), exit_code_of(program.error()));
   if (Result<void> kernel = check_kernel(); !kernel.has_value()) return complain(kernel.error(), kExitOwnFailure);
   say_what_is_unprotected(request);
-  UniqueFd shield;
-  if (!request.description.empty()) {
-    Result<UniqueFd> members = start_keeper(request.description);
+  KeeperEnds shield;
+  if (!request.description.empty() || !request.rules.empty()) {
+    Result<KeeperEnds> members = start_keeper(request.description, request.rules);
     if (!members.has_value()) return complain(members.error(), kExitOwnFailure);
     shield = std::move(members).value();
   }

@@ -29,6 +29,7 @@ Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
   --trace=summary     print counts and times per system call at the end
   --trace-file FILE   write the trace to FILE instead of to standard error
   --fs FILE           give PROGRAM the files that the run description FILE names: encrypted volumes and other regions
+  --net FILE          make PROGRAM's TCP connections TLS 1.3 as the rules FILE says; what no rule names is denied
   --no-patching       let every system call trap: slow, for diagnosis
   --quiet             no warnings about refused calls
   --attest[=SOCKET]   prove which runtime starts: ask the attestation service there (`casemate las serve`), or one of
@@ -48,8 +49,8 @@ Usage: casemate run [OPTIONS] -- PROGRAM [ARGUMENTS]
 
 Options end at -- or at the first word that is not one.
 
-Without --fs nothing is encrypted: the program sees the host's files and network as they are. In any case its memory
-is protected against nobody who has root (process engine, simulation).
+Without --fs no file is encrypted, without --net no connection: the program sees the host's as they are. In any case
+its memory is protected against nobody who has root (process engine, simulation).
 
 Exit codes: the program's own; 125 Casemate itself failed, 126 PROGRAM cannot be executed, 127 it was not found.
 )";
@@ -69,6 +70,9 @@ void describe_run(CLI::App& run, Parsed& parsed) {
   run.add_flag("--trace{calls}", parsed.trace)->check(CLI::IsMember({"calls", "summary"}));
   run.add_option("--trace-file", parsed.run.trace_file);
   run.add_option("--fs", parsed.run.description)
+      ->check(CLI::Validator(
+          [](std::string& text) { return text.empty() ? std::string("needs a file") : std::string(); }, "FILE"));
+  run.add_option("--net", parsed.run.rules)
       ->check(CLI::Validator(
           [](std::string& text) { return text.empty() ? std::string("needs a file") : std::string(); }, "FILE"));
   run.add_flag("--no-patching", parsed.no_patching);
@@ -163,8 +167,9 @@ RunRequest judge(Parsed parsed, const std::vector<std::string>& left_over) {
   if (parsed.run.words.empty() && !parsed.run.is_attested()) return mistake("no program given");
   if (std::optional<PrintAndExit> wrong = set_evidence(parsed); wrong.has_value()) return *wrong;
   const bool traces = !parsed.trace.empty() || !parsed.run.trace_file.empty();
-  if (parsed.run.is_attested() && (traces || !parsed.run.description.empty() || parsed.run.evidence.has_value())) {
-    return mistake("--policy and --cas leave no room for --fs, --attest and --trace: the policy decides");
+  if (parsed.run.is_attested() &&
+      (traces || !parsed.run.description.empty() || !parsed.run.rules.empty() || parsed.run.evidence.has_value())) {
+    return mistake("--policy and --cas leave no room for --fs, --net, --attest and --trace: the policy decides");
   }
   const bool traced = !parsed.trace.empty() || !parsed.run.trace_file.empty();
   if (parsed.trace == "summary") {

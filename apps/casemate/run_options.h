@@ -25,6 +25,7 @@ struct RunProgram {
   runtime::TraceMode trace = runtime::TraceMode::kOff;
   std::string trace_file;   // empty: standard error
   std::string description;  // of regions (--fs); empty: the program sees the host's files
+  std::string rules;        // of the network shield (--net); empty: connections are the host's
   Patching patching = Patching::kOn;
   Noise noise = Noise::kNormal;
   std::optional<EvidenceRequest> evidence;

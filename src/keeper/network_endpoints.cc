@@ -13,7 +13,7 @@ namespace {
 
 enum class Contents { kPublic, kPrivateKey };
 
-Result<std::string> read_pem_file(const std::string& path, Contents contents) {
+Result<std::string> read_text_file(const std::string& path, Contents contents) {
   const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   struct stat status = {};
   if (!file.is_open() || fstat(file.get(), &status) != 0) return Error::from_errno(path, errno);
@@ -37,7 +37,7 @@ Result<std::string> pem_of(const std::string& value, const std::string& director
   if (!value.starts_with(policy::kFilePrefix)) return value;
   std::string path = value.substr(policy::kFilePrefix.size());
   if (!path.starts_with('/') && !directory.empty()) path = directory + "/" + path;
-  return read_pem_file(path, contents);
+  return read_text_file(path, contents);
 }
 
 Result<crypto::TlsEndpointSettings> settings_of(const policy::NetworkRule& rule, const std::vector<std::string>& names,
@@ -65,6 +65,28 @@ Result<crypto::TlsEndpointSettings> endpoint_settings_of(const policy::NetworkRu
       settings_of(rules.network.rules[rule], rules.peer_names[rule], directory);
   if (settings.has_value()) return settings;
   return settings.error().with_context("rule `" + rules.network.rules[rule].name + "`");
+}
+
+Result<NetworkSettings> network_settings_of(const policy::NetworkRules& rules, const std::string& directory) {
+  NetworkSettings settings{rules, {}};
+  for (std::size_t i = 0; i < rules.network.rules.size(); ++i) {
+    settings.endpoints.emplace_back();
+    if (!rules.network.rules[i].is_protected) continue;
+    settings.endpoints.back() = CASEMATE_TRY(endpoint_settings_of(rules, i, directory));
+  }
+  return settings;
+}
+
+Result<NetworkSettings> load_network_settings(const std::string& path) {
+  const std::string text = CASEMATE_TRY(read_text_file(path, Contents::kPublic));
+  policy::Diagnostics diagnostics;
+  const std::optional<policy::NetworkRules> rules = policy::parse_network_rules(text, diagnostics);
+  if (!rules.has_value()) {
+    diagnostics.sort();
+    return Error(ErrorCategory::kUsage, policy::to_text(diagnostics.all().front(), path));
+  }
+  const std::size_t slash = path.rfind('/');
+  return network_settings_of(*rules, slash == std::string::npos ? "" : path.substr(0, slash));
 }
 
 }  // namespace casemate::keeper

@@ -14,6 +14,7 @@
 
 #include "base/unique_fd.h"
 #include "keeper/keeper.h"
+#include "keeper/network_service.h"
 
 namespace casemate::keeper {
 namespace {
@@ -54,13 +55,19 @@ void ask_for_short_turns() {
 }
 
 // Everything that the user's shell left open belongs to others: a pipe that a reader waits for, say.
-void close_what_is_not_ours() {
-  close_range(kReportDescriptor + 1, ~0U, 0);
+enum class Parts { kFiles, kFilesAndNetwork };
+
+void close_what_is_not_ours(Parts parts) {
+  const bool has_network = parts == Parts::kFilesAndNetwork;
+  close_range(static_cast<unsigned>(has_network ? kNetworkDescriptor : kReportDescriptor) + 1, ~0U, 0);
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   dup2(null.get(), STDIN_FILENO);
   dup2(null.get(), STDOUT_FILENO);
   fcntl(kHelloDescriptor, F_SETFD, FD_CLOEXEC);
   fcntl(kReportDescriptor, F_SETFD, FD_CLOEXEC);
+  if (!has_network) return;
+  fcntl(kNetworkArenaDescriptor, F_SETFD, FD_CLOEXEC);
+  fcntl(kNetworkDescriptor, F_SETFD, FD_CLOEXEC);
 }
 
 // The terminal's signals are for the program. SIGTERM too: service managers send it to all processes of a service, and
@@ -82,41 +89,71 @@ void report(UniqueFd pipe, const std::string& text) { (void)!write(pipe.get(), t
 
 namespace {
 
-int serve(const Result<RunDescription>& description, Warnings warnings, UniqueFd hello, UniqueFd pipe) {
+// What a keeper serves; either part may be missing, not both.
+struct Served {
+  std::optional<Result<RunDescription>> files;
+  std::optional<NetworkPart> network;
+  Warnings warnings;
+  UniqueFd hello;
+};
+
+Result<std::unique_ptr<Keeper>> open_files(Served& service, const Keeper::Warn& warner) {
+  if (!service.files.has_value()) return std::unique_ptr<Keeper>();
+  if (!service.files->has_value()) return service.files->error();
+  return Keeper::open(service.files->value(), warner);
+}
+
+Result<std::unique_ptr<NetworkService>> start_network(Served& service, const Keeper::Warn& warner) {
+  if (!service.network.has_value()) return std::unique_ptr<NetworkService>();
+  NetworkPart& part = *service.network;
+  if (!part.settings.has_value()) return part.settings.error();
+  return NetworkService::start(part.settings.value(), std::move(part.arena), std::move(part.socket), warner);
+}
+
+int serve(Served service, UniqueFd pipe) {
   ignore_signals();
-  if (!description) {
-    report(std::move(pipe), description.error().message());
-    return 1;
-  }
-  auto keeper = Keeper::open(
-      description.value(), warnings == Warnings::kTold ? Keeper::Warn(warn) : [](const std::string&) {});
+  const Keeper::Warn warner = service.warnings == Warnings::kTold ? Keeper::Warn(warn) : [](const std::string&) {};
+  auto keeper = open_files(service, warner);
   if (!keeper) {
     report(std::move(pipe), keeper.error().message());
     return 1;
   }
+  auto network = start_network(service, warner);
+  if (!network) {
+    report(std::move(pipe), network.error().message());
+    return 1;
+  }
   (void)!chdir("/");  // keeps no mount of the user busy
   report(std::move(pipe), kReadyReport);
-  keeper.value()->serve(std::move(hello));
-  return keeper.value()->close() ? 0 : 1;
+  if (keeper.value() != nullptr) keeper.value()->serve(std::move(service.hello));
+  if (network.value() != nullptr) network.value()->wait();
+  return keeper.value() == nullptr || keeper.value()->close() ? 0 : 1;
 }
 
 }  // namespace
 
-int run_keeper(const std::string& description_path) {
+int run_keeper(const std::string& description_path, const std::string& rules_path) {
+  const bool has_network = !rules_path.empty();
   protect_process();
   ask_for_short_turns();
-  close_what_is_not_ours();
-  return serve(load_description(description_path), Warnings::kTold, UniqueFd(kHelloDescriptor),
-               UniqueFd(kReportDescriptor));
+  close_what_is_not_ours(has_network ? Parts::kFilesAndNetwork : Parts::kFiles);
+  Served service{{}, {}, Warnings::kTold, UniqueFd(kHelloDescriptor)};
+  if (!description_path.empty()) service.files = load_description(description_path);
+  if (has_network) {
+    service.network =
+        NetworkPart{load_network_settings(rules_path), UniqueFd(kNetworkArenaDescriptor), UniqueFd(kNetworkDescriptor)};
+  }
+  return serve(std::move(service), UniqueFd(kReportDescriptor));
 }
 
-int run_keeper_with(Result<RunDescription> description, Warnings warnings, UniqueFd hello, UniqueFd report_pipe) {
+int run_keeper_with(Result<RunDescription> description, Warnings warnings, UniqueFd hello, UniqueFd report_pipe,
+                    std::optional<NetworkPart> network) {
   protect_process();
   ask_for_short_turns();
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   dup2(null.get(), STDIN_FILENO);
   dup2(null.get(), STDOUT_FILENO);
-  return serve(description, warnings, std::move(hello), std::move(report_pipe));
+  return serve(Served{std::move(description), std::move(network), warnings, std::move(hello)}, std::move(report_pipe));
 }
 
 }  // namespace casemate::keeper

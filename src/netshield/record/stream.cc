@@ -201,6 +201,16 @@ long close_stream(const StreamCall& call) {
   return send_rest(call);
 }
 
+long end_behind(const StreamCall& call) {
+  Stream& stream = call.stream;
+  const long result = close_stream(call);
+  const bool is_sealed = stream.connection.write.state != DirectionState::kOpen;
+  if (result != kEagain || is_sealed || sizeof(stream.out) - stream.out_end < kLargestControlRecord) return result;
+  const SealResult sealed = seal_close(stream.connection, call.cipher, stream.out + stream.out_end);
+  stream.out_end += static_cast<std::uint32_t>(sealed.record_size);
+  return kEagain;
+}
+
 void abandon(Stream& stream) {
   wipe_bytes(stream.in, sizeof(stream.in));
   wipe_bytes(stream.out, sizeof(stream.out));

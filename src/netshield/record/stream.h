@@ -79,6 +79,9 @@ inline bool has_unsent(const Stream& stream) { return stream.out_begin != stream
 
 // Ends our direction in order (close_notify), behind everything written. As flush(); may be repeated.
 [[nodiscard]] long close_stream(const StreamCall& call);
+// The same for the last caller: when the way is blocked, the end is sealed behind what is left, so that whoever sends
+// the bytes of `out` needs no key. As flush().
+[[nodiscard]] long end_behind(const StreamCall& call);
 // read(2): takes what is there, over as many records as fit, so that a short count means that nothing more is there (as
 // programs with edge-triggered epoll rely on). `copy(offset, bytes, size)` gives bytes to the program: 0 or a negative
 // errno, which ends the call. The count, 0 at the end, or the errno when there was nothing.

@@ -17,6 +17,7 @@
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/sud.h"
 #include "runtime/intercept/tracing.h"
+#include "runtime/netshield/net.h"
 #include "runtime/shield/shield.h"
 #include "runtime/signal/signals.h"
 #include "runtime/task/tasks.h"
@@ -110,6 +111,7 @@ void fill_process(const InitialStack& stack) {
   g_process.first_pid = (g_state.flags & kLaunchFirst) != 0 ? host_call(SYS_getpid) : g_state.first_pid;
   g_process.launch_flags = g_state.flags;
   g_process.shield_active = g_state.shield_fd >= 0;
+  g_process.net_active = g_state.net_fd >= 0;
   __builtin_memcpy(g_process.warned, g_state.warned, sizeof(g_process.warned));
   __builtin_memcpy(g_process.exec_path, g_state.exec_path, sizeof(g_process.exec_path));
   __builtin_memcpy(g_process.comm, g_state.comm, sizeof(g_process.comm));
@@ -124,6 +126,8 @@ Thread& first_thread(std::int32_t runtime_fd) {
   initial.own[kRuntimeFd] = runtime_fd;
   initial.own[kTraceFd] = g_state.trace_fd;
   initial.own[kSummaryFd] = -1;
+  initial.own[kNetFd] = g_state.net_fd;
+  initial.own[kNetArenaFd] = g_state.net_arena_fd;
   initial.own_count = kOwnWithoutShield;
   thread->descriptors = descriptors_create(initial);
   thread->tid = static_cast<std::int32_t>(host_call(SYS_gettid));
@@ -165,6 +169,7 @@ void start_program(void*) {
     note_stack(g_start.stack);
   }
   tracing_boot(thread, (g_state.flags & kLaunchFirst) != 0 ? -1 : g_state.summary_fd);
+  if (g_process.net_active) net_boot(thread, g_state);
   if (g_process.shield_active) {
     shield_boot(thread, g_state);
     const bool first = (g_state.flags & kLaunchFirst) != 0;

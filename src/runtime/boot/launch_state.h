@@ -11,7 +11,7 @@
 namespace casemate::runtime {
 
 inline constexpr std::uint64_t kLaunchMagic = 0x31656d6973616543;
-inline constexpr std::uint32_t kLaunchVersion = 5;
+inline constexpr std::uint32_t kLaunchVersion = 6;
 
 enum class TraceMode : std::uint32_t { kOff = 0, kCalls = 1, kSummary = 2 };
 
@@ -40,7 +40,11 @@ struct LaunchState {
   char root_path[protocol::kPathCapacity];  // of a kHostPath root, else empty
   char first_directory[1024];               // at the first start of a run under a policy: where it begins; else empty
   AttestLaunch attest;                      // only at the first start; all zero at exec
-  std::uint32_t effective_group;            // of the image that hands over: what a set-group-id runtime goes back to
+  // Network shield (netshield/shared/arena.h): the socket to the keeper and the arena, inherited by every image; -1:
+  // none. And at exec the member that goes on; ~0 at the first start.
+  std::int32_t net_fd, net_arena_fd;
+  std::uint32_t net_member;
+  std::uint32_t effective_group;  // of the image that hands over: what a set-group-id runtime goes back to
 };
 
 inline constexpr std::uint32_t kLaunchQuiet = 1;       // do not print one-time warnings

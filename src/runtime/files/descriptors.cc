@@ -8,6 +8,7 @@
 #include "runtime/intercept/line.h"
 #include "runtime/intercept/process.h"
 #include "runtime/memory/guest.h"
+#include "runtime/netshield/net.h"
 #include "runtime/shield/calls.h"
 #include "runtime/shield/channel.h"
 #include "runtime/shield/kinds.h"
@@ -188,7 +189,12 @@ long sys_close_range(Thread& thread, Regs& regs) {
   if ((flags & CLOSE_RANGE_UNSHARE) != 0) {
     DescriptorState* own = descriptors_create(*thread.descriptors);
     if (own == nullptr) return -12;
+    if (g_process.net_active && (own->net_member = net_copy_member(thread)) == kNoMember) {
+      own->references.store(0);
+      return -12;
+    }
     if (const long error = host_call(SYS_unshare, 0x400); error != 0) {  // CLONE_FILES
+      if (g_process.net_active) net_drop_member(thread, own->net_member);
       own->references.store(0);
       return error;
     }

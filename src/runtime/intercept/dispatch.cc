@@ -7,6 +7,7 @@
 #include "runtime/intercept/process.h"
 #include "runtime/intercept/report.h"
 #include "runtime/intercept/tracing.h"
+#include "runtime/netshield/net.h"
 #include "runtime/signal/signals.h"
 #include "runtime/table/table.h"
 
@@ -39,8 +40,16 @@ long serve(Thread& thread, Regs& regs) {
 
 }  // namespace
 
-SyscallHandler handler_of(const SyscallEntry& entry) {
+SyscallHandler handler_without_net(const SyscallEntry& entry) {
   return entry.status == Status::kShielded && !g_process.shield_active ? &pass_through : entry.handler;
+}
+
+SyscallHandler handler_of(const SyscallEntry& entry) {
+  if (g_process.net_active) [[unlikely]] {
+    const auto number = static_cast<std::uint64_t>(&entry - kSyscallTable.entries);
+    if (const SyscallHandler handler = net_handler_of(number); handler != nullptr) return handler;
+  }
+  return handler_without_net(entry);
 }
 
 void fill_fast_calls() {

@@ -10,8 +10,9 @@
 
 namespace casemate::runtime {
 
-// The runtime's own descriptors. The hello socket and the channels belong to the file shield (docs/runtime/files.md).
-enum OwnDescriptor : unsigned { kRuntimeFd, kTraceFd, kSummaryFd, kHelloFd, kFirstChannelFd };
+// The runtime's own descriptors. The hello socket and the channels belong to the file shield (docs/runtime/files.md),
+// the socket to the keeper and the arena to the network shield (docs/runtime/network.md).
+enum OwnDescriptor : unsigned { kRuntimeFd, kTraceFd, kSummaryFd, kNetFd, kNetArenaFd, kHelloFd, kFirstChannelFd };
 inline constexpr unsigned kChannelCapacity = 16;
 inline constexpr unsigned kOwnCapacity = kFirstChannelFd + kChannelCapacity;
 inline constexpr std::uint32_t kOwnWithoutShield = kHelloFd;
@@ -29,6 +30,7 @@ struct DescriptorState {
   std::atomic<std::uint32_t> channel_releases;  // futex: changes whenever a channel becomes free
   std::atomic<std::uint32_t> channel_waiters;
   std::atomic<std::uint64_t>* kinds;  // per descriptor, what is known of it (shield/kinds.h); null: nothing
+  std::uint32_t net_member;           // network shield: the member that has this table's words
 
   std::int32_t runtime_fd() const { return own[kRuntimeFd].load(std::memory_order_relaxed); }
   std::int32_t trace_fd() const { return own[kTraceFd].load(std::memory_order_relaxed); }
@@ -52,6 +54,7 @@ struct Process {
   Lock fork_lock;
   bool has_fsgsbase;
   bool shield_active;  // this run has volumes; never changes after the boot
+  bool net_active;     // this run has the network shield; never changes after the boot
   std::int64_t first_pid;
 };
 

@@ -10,6 +10,7 @@
 #include "runtime/intercept/table_pool.h"
 #include "runtime/intercept/tracing.h"
 #include "runtime/memory/guest.h"
+#include "runtime/netshield/net.h"
 #include "runtime/shield/channel.h"
 #include "runtime/shield/shield.h"
 #include "runtime/signal/signals.h"
@@ -62,7 +63,12 @@ Thread* prepare_child(Thread& parent, const Regs& regs, const CloneRequest& requ
     child->descriptors = descriptors_create(*parent.descriptors);
   }
   const bool shielded = !g_process.shield_active || shield_prepare_child(parent, *child, request.flags);
-  if (child->actions == nullptr || child->descriptors == nullptr || !shielded) {
+  bool has_member = true;
+  if (g_process.net_active && child->descriptors != nullptr && (request.flags & CLONE_FILES) == 0) {
+    child->descriptors->net_member = net_copy_member(parent);
+    has_member = child->descriptors->net_member != kNoMember;
+  }
+  if (child->actions == nullptr || child->descriptors == nullptr || !shielded || !has_member) {
     release_task(*child);
     thread_release(child);
     return nullptr;
@@ -76,6 +82,8 @@ long clone_sharing_memory(Thread& parent, Regs& regs, const CloneRequest& reques
   if (child == nullptr) return -12;
   const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1], request.arguments[2],
                                      request.arguments[3], request.arguments[4], child);
+  const bool has_own_member = g_process.net_active && (request.flags & CLONE_FILES) == 0;
+  if (is_error(result) && has_own_member) net_drop_member(parent, child->descriptors->net_member);
   // Any other child's block may be free, or somebody else's, by now.
   if (is_error(result) || (request.flags & CLONE_VFORK) != 0) {
     release_task(*child);
@@ -115,18 +123,24 @@ long clone_copying_memory(Thread& thread, Regs& regs, const CloneRequest& reques
   // With CLONE_VFORK this task waits until the child is gone, which may need other threads: nothing can be held
   // meanwhile. What another thread is in the middle of then, the child sees as if that thread had been killed there.
   const bool waits = (request.flags & CLONE_VFORK) != 0;
+  const bool needs_member = g_process.net_active && (request.flags & CLONE_FILES) == 0;
+  const std::uint32_t member = needs_member ? net_copy_member(thread) : kNoMember;
+  if (needs_member && member == kNoMember) return -11;
   if (g_process.shield_active) shield_before_fork(thread, request.flags);
   if (!waits) lock_for_copy(thread);
   const long result = casemate_clone(request.number, request.arguments[0], request.arguments[1], request.arguments[2],
                                      request.arguments[3], request.arguments[4], nullptr);
   if (result != 0) {
     if (!waits) unlock_after_copy(thread);
+    if (is_error(result) && needs_member) net_drop_member(thread, member);
     return result;
   }
   thread.tid = static_cast<std::int32_t>(host_call(SYS_gettid));
   sud_arm();
   reset_after_copy(thread, request.flags);
   tracing_after_fork();
+  if (needs_member) thread.descriptors->net_member = member;
+  if (g_process.net_active) net_join(thread);
   thread.held_count = 0;  // pending signals are not inherited
   if ((request.flags & CLONE_CLEAR_SIGHAND) != 0) actions_clear_handlers(*thread.actions);
   if (request.stack_top != 0) regs.rsp = request.stack_top;
@@ -155,6 +169,7 @@ DescriptorState* descriptors_create(const DescriptorState& copied_from) {
   state->own_count = count;
   channels_after_copy(*state);
   state->kinds = nullptr;
+  state->net_member = kNoMember;
   return state;
 }
 
@@ -211,6 +226,7 @@ long sys_exit(Thread& thread, Regs& regs) {
     return kRestartCall;
   }
   trace_departure(thread);
+  if (g_process.net_active && thread.descriptors->references.load() == 1) net_before_end(thread);
   if (process_thread_count() == 1) {
     tracing_end(thread);
     if (g_process.shield_active) shield_before_end(thread);
@@ -224,6 +240,7 @@ long sys_exit(Thread& thread, Regs& regs) {
 long sys_exit_group(Thread& thread, Regs& regs) {
   trace_departure(thread);
   tracing_end(thread);
+  if (g_process.net_active) net_before_end(thread);
   if (g_process.shield_active) shield_before_end(thread);
   // A vfork child's block is freed by its parent; everybody else's goes with the address space.
   for (;;) host_call(SYS_exit_group, static_cast<long>(regs.rdi));
@@ -237,6 +254,7 @@ void casemate_child_start(casemate::runtime::Thread* thread) {
   thread->tid = static_cast<std::int32_t>(host_call(SYS_gettid));
   signals_arm_thread(*thread);
   sud_arm();
+  if (g_process.net_active && thread->descriptors->references.load() == 1) net_join(*thread);
   if (thread->clear_handlers != 0) actions_clear_handlers(*thread->actions);
   restore_signals(*thread, thread->start_mask);
 }

@@ -22,6 +22,7 @@
 #include "runtime/loader/probe.h"
 #include "runtime/loader/script.h"
 #include "runtime/memory/guest.h"
+#include "runtime/netshield/net.h"
 #include "runtime/shield/shield.h"
 #include "runtime/signal/signals.h"
 #include "runtime/task/tasks.h"
@@ -176,6 +177,7 @@ void fill_state(const Thread& thread, LaunchState& state, long program_fd) {
   state.diagnostics_fd = -1;
   state.shield_fd = -1;
   if (g_process.shield_active) shield_fill_launch(thread, state);
+  net_fill_launch(thread, state);
   state.effective_group = static_cast<std::uint32_t>(host_call(SYS_getegid));
   __builtin_memcpy(state.warned, g_process.warned, sizeof(state.warned));
   set_comm(state);
@@ -217,6 +219,7 @@ long enter_image(Thread& thread, ExecMemory& memory, long program_fd, std::uint6
   const std::uint64_t arguments[6] = {
       static_cast<std::uint64_t>(runtime.get()), reinterpret_cast<std::uint64_t>(""), argv, envp, AT_EMPTY_PATH, 0};
   trace_departure(thread);
+  if (g_process.net_active) net_before_exec(thread);
   const long result = pass_arguments(SYS_execveat, arguments);
   inherit_own(thread, FD_CLOEXEC);
   return result;
