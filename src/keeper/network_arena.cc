@@ -14,6 +14,8 @@
 #include <set>
 #include <string>
 
+#include "netshield/tcp_socket.h"
+
 namespace casemate::keeper {
 namespace {
 
@@ -187,6 +189,15 @@ bool NetworkArena::settle(std::uint32_t index, SlotState state) {
   }
   futex(&slot.state, FUTEX_WAKE, std::numeric_limits<int>::max(), nullptr);
   return true;
+}
+
+void NetworkArena::open(std::uint32_t index, UniqueFd socket) {
+  Slot& slot = arena_->slots[index];
+  lock(slot.lock);
+  const bool is_open = settle(index, SlotState::kOpen);
+  if (is_open) static_cast<void>(netshield::kTcpSocket.set_low_water(socket.get(), slot.stream.low_water));
+  socket.reset();
+  unlock(slot.lock);
 }
 
 void NetworkArena::end_member(std::uint32_t index, std::uint32_t generation) {

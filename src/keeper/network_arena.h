@@ -23,6 +23,10 @@ class NetworkArena {
 
   // The end of a handshake: wakes who waits. False: the program has closed the connection meanwhile; the slot is free.
   bool settle(std::uint32_t slot, netshield::SlotState state);
+  // The same for one that is complete. The low-water mark is set again, because an edge that came with the first time
+  // may have been taken for nothing while the slot was not open yet. Nobody uses the stream before `socket` is closed:
+  // a program's epoll would go on telling about a descriptor that it closed while we had another one.
+  void open(std::uint32_t slot, UniqueFd socket);
   // The process that used the member is gone. Nothing happens when it has given the member back itself.
   void end_member(std::uint32_t member, std::uint32_t generation);
   // Of the slot, if that is still the connection `generation`: sends with `send(bytes, size)`, which returns how many

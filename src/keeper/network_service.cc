@@ -235,9 +235,9 @@ class NetworkService::Loop {
     if (!received.socket.is_open() || rule >= endpoints_.size() || !endpoints_[rule].has_value()) return;
     const bool is_server = rules_.network.rules[rule].side == policy::RuleSide::kServer;
     std::string peer = peer_of(received.socket.get());
-    const auto settle = [this, index, rule, is_server, peer = std::move(peer)](const Result<HandshakeReport>& done) {
+    const auto settle = [this, index, rule, is_server, peer = std::move(peer)](Result<HandshakeReport> done) {
       if (done.has_value()) {
-        arena_->settle(index, SlotState::kOpen);
+        arena_->open(index, std::move(done.value().socket));
       } else {
         fail(index, rule, is_server, peer, done.error());
       }

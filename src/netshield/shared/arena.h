@@ -62,6 +62,12 @@ enum class SlotState : std::uint32_t {
   kOrphaned,  // was shaking when the last descriptor was closed: the keeper frees it
 };
 
+// An epoll instance that tells about the connection, as descriptors of the process that put it in.
+struct Watcher {
+  std::atomic<std::int32_t> epoll, descriptor;
+};
+inline constexpr std::uint32_t kMostWatchers = 4;
+
 inline constexpr std::uint32_t kReadingShut = 1, kRestHanded = 2;
 
 struct alignas(4096) Slot {
@@ -77,6 +83,8 @@ struct alignas(4096) Slot {
   std::atomic<std::int32_t> error;       // what SO_ERROR tells, once; positive
   std::atomic<std::uint32_t> flags;      // kReadingShut, kRestHanded
   std::atomic<std::uint32_t> low_water;  // the program's SO_RCVLOWAT
+  std::atomic<std::uint32_t> watcher_count;
+  Watcher watchers[kMostWatchers];
   alignas(64) Stream stream;
 };
 static_assert(sizeof(Slot) <= 40 * 1024);

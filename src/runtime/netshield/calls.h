@@ -103,6 +103,7 @@ long net_send(const NetTransfer& transfer, std::uint64_t size, Fetch fetch) {
   X(dup3)                               \
   X(fcntl)                              \
   X(unshare)                            \
+  X(epoll_ctl)                          \
   X(socket)                             \
   X(bind)                               \
   X(listen)                             \

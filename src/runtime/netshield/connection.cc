@@ -71,6 +71,7 @@ void begin_slot(Slot& slot, std::uint64_t inode, std::uint32_t rule, netshield::
   slot.flags = 0;
   slot.low_water = 1;
   slot.in_flight = 0;
+  slot.watcher_count = 0;
   slot.lock.word = 0;
   netshield::Stream& stream = slot.stream;
   stream.low_water = stream.taken = stream.left_size = 0;
@@ -88,6 +89,17 @@ void drain(const StreamCall& call) {
   if (stream.connection.read.state == netshield::DirectionState::kClosed) discard(call.descriptor, kMostDrained);
 }
 
+// The keeper's descriptor keeps the description alive for a while: without this, epoll would go on telling about
+// descriptors that the program has closed.
+void leave_watchers(const Slot& slot) {
+  constexpr long kDelete = 2;
+  const std::uint32_t count = slot.watcher_count.load();
+  for (std::uint32_t i = 0; i < count && i < netshield::kMostWatchers; ++i) {
+    const netshield::Watcher& watcher = slot.watchers[i];
+    host_call(SYS_epoll_ctl, watcher.epoll.load(), kDelete, watcher.descriptor.load(), 0);
+  }
+}
+
 // The stream's orderly end. True: the keeper goes on with the slot.
 bool say_goodbye(const Thread& thread, std::uint32_t index, std::int64_t fd) {
   const NetLook look{NetKind::kConnection, index, net_arena().slots[index].generation.load()};
@@ -95,6 +107,7 @@ bool say_goodbye(const Thread& thread, std::uint32_t index, std::int64_t fd) {
   const StreamCall call = access.call();
   drain(call);
   if (netshield::end_behind(call) != -11) return false;
+  leave_watchers(access.slot());
   const Message message{MessageKind::kSendAndEnd, index, look.generation, 0};
   return net_tell_keeper(thread, message, fd) == 0;
 }
@@ -103,6 +116,7 @@ void finish(const Thread& thread, std::uint32_t index, std::int64_t fd) {
   Slot& slot = net_arena().slots[index];
   net_index_remove(index);
   SlotState seen = SlotState::kShaking;
+  if (slot.state.load() == seen) leave_watchers(slot);
   if (slot.state.compare_exchange_strong(seen, SlotState::kOrphaned)) return;
   if (seen == SlotState::kOpen && say_goodbye(thread, index, fd)) return;
   netshield::free_slot(net_arena(), index);

@@ -139,6 +139,22 @@ long net_ioctl(Thread& thread, Regs& regs) {
   return request == kBytesReady ? bytes_ready(thread, fd, look, guest(regs.rdx)) : kNetEinval;
 }
 
+// Remembers where a connection is watched, for its end.
+long net_epoll_ctl(Thread& thread, Regs& regs) {
+  constexpr std::uint64_t kAdd = 1;
+  const long result = net_pass_on(thread, regs);
+  const auto fd = static_cast<std::int32_t>(regs.rdx);
+  if (result != 0 || static_cast<std::uint32_t>(regs.rsi) != kAdd) return result;
+  const NetLook look = net_look(thread, fd);
+  if (look.kind != NetKind::kConnection) return result;
+  netshield::Slot& slot = net_arena().slots[look.value];
+  netshield::Watcher& watcher = slot.watchers[slot.watcher_count.load() % netshield::kMostWatchers];
+  watcher.epoll = static_cast<std::int32_t>(regs.rdi);
+  watcher.descriptor = fd;
+  slot.watcher_count.fetch_add(1);
+  return result;
+}
+
 // Two address spaces or threads with tables of their own would need members of their own.
 long net_unshare(Thread& thread, Regs& regs) {
   if ((regs.rdi & CLONE_FILES) == 0 || thread.descriptors->references.load() == 1) return net_pass_on(thread, regs);
