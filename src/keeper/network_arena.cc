@@ -100,12 +100,20 @@ void add_destination(Arena& arena, const policy::NetworkRules& rules, const std:
   ++arena.destination_count;
 }
 
+void add_local_rule(Arena& arena, const policy::NetworkRule& rule) {
+  if (arena.local_rule_count == netshield::kMostLocalRules) return;
+  netshield::LocalRule& entry = arena.local_rules[arena.local_rule_count++];
+  copy_text(entry.path, rule.endpoint.substr(5));
+  entry.protection = rule.is_protected ? Protection::kDeny : Protection::kPlain;  // records need TCP (stream.h)
+}
+
 void write_rules(Arena& arena, const policy::NetworkRules& rules) {
   std::set<std::pair<std::string, std::uint16_t>> destinations;
   std::set<std::uint16_t> taken;
   for (std::size_t i = 0; i < rules.network.rules.size(); ++i) {
     const policy::NetworkRule& rule = rules.network.rules[i];
     copy_text(arena.rule_names[i], rule.name);
+    if (rule.endpoint.starts_with("unix:")) add_local_rule(arena, rule);
     const RuleEndpoint endpoint = endpoint_of(rule.endpoint);
     if (endpoint.port == 0) continue;
     taken.insert(endpoint.port);

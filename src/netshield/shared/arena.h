@@ -49,6 +49,14 @@ struct Destination {
   char reason[104];
 };
 
+// What a rule says of a unix socket's path.
+struct LocalRule {
+  char path[109];
+  Protection protection;
+};
+inline constexpr std::uint32_t kMostLocalRules = 64;
+inline constexpr std::uint32_t kMostLocalNames = 1024;
+
 // Owner's thread id, or 0; the highest bit: somebody waits (futex).
 struct SharedLock {
   std::atomic<std::uint32_t> word;
@@ -119,6 +127,10 @@ struct Arena {
   char rule_names[kMostRules][64];
   Destination destinations[kMostDestinations];
   Decision ports[kPortCount];
+  std::uint32_t local_rule_count;
+  LocalRule local_rules[kMostLocalRules];
+  // Digests of unix sockets' names that members have bound, from the front; 0: none.
+  std::atomic<std::uint64_t> local_names[kMostLocalNames];
   // Processes that took part, by number; once set for ever.
   std::atomic<std::uint64_t> pids[65536];
 

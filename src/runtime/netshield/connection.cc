@@ -118,7 +118,8 @@ void finish(const Thread& thread, std::uint32_t index, std::int64_t fd) {
   SlotState seen = SlotState::kShaking;
   if (slot.state.load() == seen) leave_watchers(slot);
   if (slot.state.compare_exchange_strong(seen, SlotState::kOrphaned)) return;
-  if (seen == SlotState::kOpen && say_goodbye(thread, index, fd)) return;
+  const bool is_there = net_inode_of(fd) == slot.inode.load();
+  if (seen == SlotState::kOpen && is_there && say_goodbye(thread, index, fd)) return;
   netshield::free_slot(net_arena(), index);
 }
 

@@ -2,6 +2,7 @@
 #include <sys/syscall.h>
 
 #include "runtime/netshield/calls.h"
+#include "runtime/netshield/local.h"
 
 namespace casemate::runtime {
 
@@ -56,12 +57,38 @@ long transfer(Thread& thread, Regs& regs, Way way, std::uint64_t flags, bool is_
 // A datagram with an address of its own: 0, or why not.
 long judge_datagram(const NetLook& look, std::uint64_t name, std::uint64_t name_size, std::uint64_t flags) {
   if (look.kind == NetKind::kUnsettled && (flags & kMsgFastOpen) != 0) return kNetEopnotsupp;
+  if (look.kind == NetKind::kLocal) return net_judge_local_name(guest(name), name_size);
   if (look.kind != NetKind::kDatagram || name == 0 || net_arena().denies_others == 0) return 0;
   NetAddress address{};
   const std::size_t size = name_size < sizeof(address) ? name_size : sizeof(address);
   if (copy_from_guest(&address, guest(name), size) != 0) return 0;  // the kernel says so
   net_log("sending to", &address, net_arena().others_reason);
   return kNetEacces;
+}
+
+// A message over a unix socket, whose descriptors go with it.
+long send_with_rights(Thread& thread, Regs& regs, std::uint64_t count, std::uint64_t stride) {
+  const auto note = [&](std::uint64_t from, std::uint64_t to, Departure departure) {
+    for (std::uint64_t i = from; i < to; ++i) {
+      MessageHeader header;
+      if (read_guest(header, guest(regs.rsi) + i * stride) != 0 || header.control_size == 0) continue;
+      net_note_departing(thread, header.control, header.control_size, departure);
+    }
+  };
+  note(0, count, Departure::kGoes);
+  const long result = net_pass_on(thread, regs);
+  const std::uint64_t sent = result < 0 ? 0 : stride == sizeof(MessageHeader) ? 1 : static_cast<std::uint64_t>(result);
+  note(sent, count, Departure::kStays);
+  return result;
+}
+
+// As many messages as arrived over a unix socket.
+void note_arrived(Thread& thread, const Regs& regs, std::uint64_t count, std::uint64_t stride) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    MessageHeader header;
+    if (read_guest(header, guest(regs.rsi) + i * stride) != 0 || header.control_size == 0) continue;
+    net_note_arrived(thread, header.control, header.control_size);
+  }
 }
 
 long judge_message(const NetLook& look, GuestAddr header_address, std::uint64_t flags) {
@@ -145,6 +172,11 @@ long net_sendto(Thread& thread, Regs& regs) {
 
 long net_recvmsg(Thread& thread, Regs& regs) {
   const NetLook look = net_look(thread, descriptor(regs));
+  if (look.kind == NetKind::kLocal) {
+    const long result = net_pass_on(thread, regs);
+    if (result >= 0) note_arrived(thread, regs, 1, sizeof(MessageHeader));
+    return result;
+  }
   if (!is_connection(look)) return net_pass_on(thread, regs);
   return receive_message({thread, descriptor(regs), look, static_cast<std::uint32_t>(regs.rdx)}, guest(regs.rsi));
 }
@@ -156,11 +188,17 @@ long net_sendmsg(Thread& thread, Regs& regs) {
   }
   long refused = refuse_denied(look);
   if (refused == 0) refused = judge_message(look, guest(regs.rsi), regs.rdx);
+  if (refused == 0 && look.kind == NetKind::kLocal) return send_with_rights(thread, regs, 1, sizeof(MessageHeader));
   return refused != 0 ? refused : net_pass_on(thread, regs);
 }
 
 long net_recvmmsg(Thread& thread, Regs& regs) {
   const NetLook look = net_look(thread, descriptor(regs));
+  if (look.kind == NetKind::kLocal) {
+    const long count = net_pass_on(thread, regs);
+    if (count > 0) note_arrived(thread, regs, static_cast<std::uint64_t>(count), sizeof(ManyHeader));
+    return count;
+  }
   if (!is_connection(look)) return net_pass_on(thread, regs);
   constexpr std::uint64_t kWaitForOne = 0x10000;
   const std::uint64_t flags = static_cast<std::uint32_t>(regs.r10);
@@ -181,6 +219,7 @@ long net_sendmmsg(Thread& thread, Regs& regs) {
   for (std::uint64_t i = 0; i < count && refused == 0 && look.kind != NetKind::kOther; ++i) {
     refused = judge_message(look, guest(regs.rsi) + i * sizeof(ManyHeader), regs.r10);
   }
+  if (refused == 0 && look.kind == NetKind::kLocal) return send_with_rights(thread, regs, count, sizeof(ManyHeader));
   return refused != 0 ? refused : net_pass_on(thread, regs);
 }
 

@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 
 #include "runtime/netshield/calls.h"
+#include "runtime/netshield/local.h"
 
 namespace casemate::runtime {
 
@@ -53,6 +54,13 @@ long begin_accepted(Thread& thread, std::int32_t fd, std::uint32_t rule) {
   return kEconnaborted;
 }
 
+long accept_local(std::int32_t fd) {
+  const long judged = net_judge_local_peer(fd, guest(0), 0, fd);
+  if (judged == fd) return fd;
+  host_call(SYS_close, fd);
+  return kEconnaborted;
+}
+
 long accept_one(Thread& thread, Regs& regs) {
   const NetLook look = net_look(thread, descriptor(regs));
   if (look.kind == NetKind::kDenied) {
@@ -60,6 +68,7 @@ long accept_one(Thread& thread, Regs& regs) {
     return kNetEacces;
   }
   const long fd = net_pass_on(thread, regs);
+  if (fd >= 0 && look.kind == NetKind::kLocal) return accept_local(static_cast<std::int32_t>(fd));
   if (fd < 0 || look.kind != NetKind::kListener) return fd;
   return begin_accepted(thread, static_cast<std::int32_t>(fd), look.value);
 }
@@ -107,6 +116,14 @@ long connect_shielded(Thread& thread, Regs& regs, std::uint32_t rule) {
     return kEconnrefused;
   }
   return result == 0 ? await_outcome(thread, fd, look) : result;
+}
+
+long connect_local(Thread& thread, Regs& regs, std::uint64_t size) {
+  if (net_is_local_datagram(descriptor(regs))) {
+    const long judged = net_judge_local_name(guest(regs.rsi), size);
+    return judged != 0 ? judged : net_pass_on(thread, regs);
+  }
+  return net_judge_local_peer(descriptor(regs), guest(regs.rsi), size, net_pass_on(thread, regs));
 }
 
 long refuse_connecting(const NetAddress& address, const char* reason) {
@@ -197,6 +214,11 @@ long net_bind(Thread& thread, Regs& regs) {
   const NetLook look = net_look(thread, descriptor(regs));
   NetAddress address;
   const std::uint64_t size = static_cast<std::uint32_t>(regs.rdx);
+  if (look.kind == NetKind::kLocal) {
+    const long result = net_pass_on(thread, regs);
+    if (result == 0) net_note_local_name(guest(regs.rsi), size);
+    return result;
+  }
   if (!read_address(guest(regs.rsi), size, address) || !is_internet(address)) return net_pass_on(thread, regs);
   if (look.kind == NetKind::kDatagram && net_arena().denies_others != 0 && port_of(address) != 0) {
     net_log("binding to", &address, net_arena().others_reason);
@@ -238,6 +260,7 @@ long net_connect(Thread& thread, Regs& regs) {
   if (look.kind == NetKind::kConnection) return connect_again(thread, descriptor(regs), look);
   NetAddress address;
   const std::uint64_t size = static_cast<std::uint32_t>(regs.rdx);
+  if (look.kind == NetKind::kLocal) return connect_local(thread, regs, size);
   if (!read_address(guest(regs.rsi), size, address) || !is_internet(address)) return net_pass_on(thread, regs);
   if (look.kind == NetKind::kDatagram) {
     return net_arena().denies_others == 0 ? net_pass_on(thread, regs)
