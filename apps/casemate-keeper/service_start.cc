@@ -19,11 +19,13 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "casemate-keeper/runtime_image.h"
 #include "crypto/secret.h"
 #include "keeper/process.h"
 #include "keeper/provision/attester.h"
+#include "keeper/provision/network.h"
 #include "keeper/provision/regions.h"
 #include "runtime/boot/launch_state.h"
 #include "runtime/boot/private_words.h"
@@ -98,8 +100,13 @@ Result<void> copy_text(char (&destination)[kCapacity], const std::string& source
   return {};
 }
 
+// The members' ends of their keeper; those of the network are open where the session has rules for it.
+struct KeeperEnds {
+  UniqueFd hello, network, network_arena;
+};
 struct Handed {
-  UniqueFd image, state, words, shield;
+  UniqueFd image, state, words;
+  KeeperEnds shield;
 };
 
 Result<std::unique_ptr<runtime::LaunchState>> describe(const Configuration& configuration, bool is_quiet) {
@@ -124,6 +131,15 @@ Result<std::unique_ptr<runtime::LaunchState>> describe(const Configuration& conf
   return state;
 }
 
+// `placed` stays -1 for what is not open.
+Result<void> place_behind(const UniqueFd& source, int first, std::int32_t& placed) {
+  placed = -1;
+  if (!source.is_open()) return {};
+  placed = fcntl(source.get(), F_DUPFD, first + 2);
+  if (placed < 0) return own_failure("no free descriptors for the runtime; raise `ulimit -n` to at least 64");
+  return {};
+}
+
 // Image and state are neighbours; the others may lie anywhere.
 Result<void> become_runtime(Handed& handed, runtime::LaunchState& state) {
   int first = kFirstDescriptor;
@@ -131,14 +147,16 @@ Result<void> become_runtime(Handed& handed, runtime::LaunchState& state) {
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < kFirstDescriptor + 8) {
     first = static_cast<int>(limit.rlim_cur) - 8;
   }
-  const int placed_words = fcntl(handed.words.get(), F_DUPFD, first + 2);
-  const int placed_shield = fcntl(handed.shield.get(), F_DUPFD, first + 2);
-  if (first < 8 || placed_words < 0 || placed_shield < 0 || dup3(handed.image.get(), first, 0) < 0 ||
-      dup3(handed.state.get(), first + 1, 0) < 0) {
+  const std::pair<const UniqueFd*, std::int32_t*> places[] = {{&handed.words, &state.words_fd},
+                                                              {&handed.shield.hello, &state.shield_fd},
+                                                              {&handed.shield.network, &state.net_fd},
+                                                              {&handed.shield.network_arena, &state.net_arena_fd}};
+  for (const auto& [source, place] : places) {
+    if (auto placed = place_behind(*source, first, *place); !placed) return placed;
+  }
+  if (first < 8 || dup3(handed.image.get(), first, 0) < 0 || dup3(handed.state.get(), first + 1, 0) < 0) {
     return own_failure("no free descriptors for the runtime; raise `ulimit -n` to at least 64");
   }
-  state.words_fd = placed_words;
-  state.shield_fd = placed_shield;
   if (write(handed.state.get(), &state, sizeof(state)) != ssize_t{sizeof(state)}) {
     return own_failure("cannot write the memory file for the runtime");
   }
@@ -168,11 +186,46 @@ std::shared_ptr<keeper::PositionReporter> make_reporter(const Configuration& con
       keeper::PositionReporter::Limits());
 }
 
-Result<UniqueFd> fork_keeper(Configuration& configuration, const StartRequest& request,
-                             std::unique_ptr<crypto::TlsChannel> channel) {
-  int sockets[2], pipes[2];
+struct SocketPair {
+  UniqueFd members, keeper;
+};
+Result<SocketPair> make_pair() {
+  int sockets[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) return own_failure("no socket");
-  UniqueFd members(sockets[0]), hello(sockets[1]);
+  return SocketPair{UniqueFd(sockets[0]), UniqueFd(sockets[1])};
+}
+
+Result<UniqueFd> make_arena() {
+  constexpr unsigned kNoexecSeal = 8;  // MFD_NOEXEC_SEAL, Linux 6.3
+  UniqueFd file(memfd_create("casemate-network", MFD_CLOEXEC | MFD_ALLOW_SEALING | kNoexecSeal));
+  if (!file.is_open()) file.reset(memfd_create("casemate-network", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.is_open()) return own_failure("no memory file for the network shield");
+  return file;
+}
+
+// The identities, of which nothing leaves the keeper.
+Result<keeper::NetworkSettings> network_settings(const protocol::GrantedNetwork& granted) {
+  const policy::NetworkRules rules = CASEMATE_TRY(keeper::network_rules_of(granted));
+  return keeper::network_settings_of(rules, "");
+}
+
+std::string read_report(int pipe) {
+  std::string text;
+  char part[4096];
+  for (ssize_t got = 1; got > 0 || (got < 0 && errno == EINTR);) {
+    got = read(pipe, part, sizeof(part));
+    if (got > 0) text.append(part, static_cast<std::size_t>(got));
+  }
+  return text;
+}
+
+Result<KeeperEnds> fork_keeper(Configuration& configuration, const StartRequest& request,
+                               std::unique_ptr<crypto::TlsChannel> channel) {
+  const bool has_network = configuration.network.mode != protocol::NetworkMode::kOff;
+  SocketPair files = CASEMATE_TRY(make_pair());
+  SocketPair network = CASEMATE_TRY(make_pair());
+  UniqueFd arena = CASEMATE_TRY(make_arena());
+  int pipes[2];
   if (pipe2(pipes, O_CLOEXEC) != 0) return own_failure("no pipe");
   const UniqueFd report(pipes[0]);
   UniqueFd report_end(pipes[1]);
@@ -185,26 +238,33 @@ Result<UniqueFd> fork_keeper(Configuration& configuration, const StartRequest& r
   if (child == 0) {
     setsid();
     if (const pid_t grandchild = fork(); grandchild != 0) _exit(grandchild < 0 ? 1 : 0);
-    members.reset();
+    files.members.reset();
+    network.members.reset();
+    std::optional<keeper::NetworkPart> part;
+    if (has_network) {
+      part.emplace(network_settings(configuration.network), std::move(arena), std::move(network.keeper));
+    }
     const int code = keeper::run_keeper_with(keeper::describe_service(configuration, request, reporter),
                                              request.is_quiet ? keeper::Warnings::kLeftOut : keeper::Warnings::kTold,
-                                             std::move(hello), std::move(report_end));
+                                             std::move(files.keeper), std::move(report_end), std::move(part));
     kept.reset();
     reporter.reset();
     _exit(code);
   }
-  hello.reset();
+  files.keeper.reset();
+  network.keeper.reset();
   report_end.reset();
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  std::string text;
-  char part[4096];
-  for (ssize_t got = 1; got > 0 || (got < 0 && errno == EINTR);) {
-    got = read(report.get(), part, sizeof(part));
-    if (got > 0) text.append(part, static_cast<std::size_t>(got));
+  const std::string text = read_report(report.get());
+  if (text == keeper::kReadyReport) {
+    KeeperEnds ends{std::move(files.members), UniqueFd(), UniqueFd()};
+    if (!has_network) return ends;
+    ends.network = std::move(network.members);
+    ends.network_arena = std::move(arena);
+    return ends;
   }
-  if (text == keeper::kReadyReport) return members;
   return Error(ErrorCategory::kUsage, text.empty() ? "the keeper ended without a word (killed?)" : text);
 }
 

@@ -130,3 +130,29 @@ def case_stress_notices_a_hang_and_says_who_waits():
         code, said = client(relay.port, "--stall", "3", seconds=20)
         assert code == 3 and "HANG" in said and "received" in said, said
         relay.listener.close()
+
+
+def shielded(rules):
+    return (os.environ.get("CASEMATE", os.path.join(HERE, "../../build/bin/casemate")), "run", "--net", rules, "--")
+
+
+def rules_for(port, name):
+    with open(name, "w") as file:
+        file.write("servers:\n  - {name: stress, port: \"TCP:%d\", identity: \"file:server.pem\", client_auth: \"file:ca.pem\"}"
+                   "\nclients:\n  - {name: stress, destination: \"TCP:127.0.0.1:%d\", identity: \"file:client.pem\", "
+                   "server_auth: \"file:ca.pem\", peer_names: [\"dns:server.test\"]}\n" % (port, port))
+    return name
+
+
+def case_stress_of_a_shielded_server_agrees_with_the_model():
+    port = free_port()
+    prefix = shielded(rules_for(port, "stress.yml"))
+    with Server("--shielded", prefix=prefix, port=port) as server:
+        expect_agreement(server, client(port, "--tls", "client.crt", "client.key", "ca.pem"))
+
+
+def case_stress_of_shielded_server_and_client_agrees_with_the_model():
+    port = free_port()
+    prefix = shielded(rules_for(port, "stress-both.yml"))
+    with Server("--shielded", prefix=prefix, port=port) as server:
+        expect_agreement(server, client(port, "--shielded", prefix=prefix))

@@ -137,13 +137,12 @@ Judged<Fine> check_purpose(const attest::VerificationResult& result) {
   return Fine{};
 }
 
-// Whether the service expects that anything of its network is protected or denied.
-bool asks_for_network_shield(const policy::Network& network) {
-  if (network.mode == policy::ShieldMode::kDisabled) return false;
-  const bool names_protected = std::any_of(network.rules.begin(), network.rules.end(),
-                                           [](const policy::NetworkRule& rule) { return rule.is_protected; });
-  return names_protected || network.mode == policy::ShieldMode::kProtected ||
-         network.refuse_unsupported_protocols.value_or(false);
+// TCP is shielded; unix sockets are only let through or denied.
+bool protects_unix_socket(const policy::Network& network) {
+  if (policy::mode_of(network) == policy::ShieldMode::kDisabled) return false;
+  return std::ranges::any_of(network.rules, [](const policy::NetworkRule& rule) {
+    return rule.is_protected && rule.endpoint.starts_with("unix:");
+  });
 }
 
 // What this version does not enforce must not be believed to be enforced.
@@ -154,7 +153,7 @@ Judged<Fine> check_enforceable(const policy::Session& session, const policy::Ser
       {security != nullptr && security->one_time_password.has_value(), "one_time_password_shared_secret"},
       {security != nullptr && security->service_access_token.has_value(), "service_access_token"},
       {security != nullptr && security->singleton, "singleton_enclaves"},
-      {asks_for_network_shield(service.network), "network"},
+      {protects_unix_socket(service.network), "network: protected unix sockets"},
       {service.file_protection.is_given(), "fspf_path"}};
   for (const auto& [is_asked, key] : missing) {
     if (is_asked) return Reason{std::string("`") + key + "` is not enforced by this version", "", "", "leave it out"};

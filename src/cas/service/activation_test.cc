@@ -173,23 +173,34 @@ TEST_F(ActivatorTest, RefusesWhatItCannotEnforce) {
   }
 }
 
+TEST_F(ActivatorTest, GivesNetworkRulesWithIdentities) {
+  const std::string network = "    network: {mode: protected, servers: [{name: web, port: \"TCP:8443\"}]}\n";
+  ASSERT_EQ(put("shop", text("security: {attestation: {tolerate: [simulation]}}\n", network)), "");
+  const auto done = cas_.activator->activate(good_request(), bound_value());
+  ASSERT_TRUE(done) << describe(told_.front());
+  const protocol::GrantedNetwork& granted = done.value().configuration.network;
+  EXPECT_EQ(granted.mode, protocol::NetworkMode::kDenyOthers);
+  ASSERT_EQ(granted.rules.size(), 1U);
+  EXPECT_NE(granted.rules[0].identity.find("PRIVATE KEY"), std::string::npos);
+  EXPECT_TRUE(granted.rules[0].authenticates_peer);
+}
+
 // Such a service would speak plain text where its owner reads "protected".
-TEST_F(ActivatorTest, RefusesServicesThatExpectTheNetworkShield) {
+TEST_F(ActivatorTest, RefusesServicesThatExpectProtectedUnixSockets) {
   const std::pair<const char*, bool> networks[] = {
-      {"{mode: protected}", true},
-      {"{unsupported_protocols: refuse}", true},
-      {"{clients: [{name: db, destination: \"TCP:db:3306\", server_auth: x}]}", true},
-      {"{mode: disabled, clients: [{name: db, destination: \"TCP:db:3306\", server_auth: x}]}", false},
-      {"{servers: [{name: web, port: \"TCP:80\", protection: unprotected}]}", false},
+      {"{servers: [{name: web, port: \"unix:/run/web\"}]}", true},
+      {"{mode: disabled, servers: [{name: web, port: \"unix:/run/web\"}]}", false},
+      {"{servers: [{name: web, port: \"unix:/run/web\", protection: unprotected}]}", false},
   };
   const std::string security = "security: {attestation: {tolerate: [simulation]}}\n";
+  int number = 0;
   for (const auto& [network, is_refused] : networks) {
-    const std::string name = "n" + std::to_string(told_.size()) + (is_refused ? "" : std::string(network).substr(1, 3));
+    const std::string name = "n" + std::to_string(number++);
     ASSERT_EQ(put(name, text(security, "    network: " + std::string(network) + "\n")), "") << network;
     protocol::ProvisionRequest asked = good_request();
     asked.session = name;
     const std::string reason = refusal(asked);
-    EXPECT_EQ(reason.find("`network` is not enforced by this version") != std::string::npos, is_refused)
+    EXPECT_EQ(reason.find("protected unix sockets` is not enforced") != std::string::npos, is_refused)
         << network << ": " << reason;
   }
 }

@@ -25,6 +25,7 @@ Result<policy::NetworkRule> rule_of(const protocol::GrantedRule& granted) {
     if (pem->starts_with(policy::kFilePrefix)) return unusable(granted, "it names a file of this host");
   }
   if (!rule.is_protected) return rule;
+  if (!rule.endpoint.starts_with("TCP:")) return unusable(granted, "only TCP can be protected by this version");
   if (rule.side == policy::RuleSide::kServer && rule.identity.empty()) return unusable(granted, "it has no identity");
   if (granted.authenticates_peer && rule.peer_chain.empty()) return unusable(granted, "it says not whom to trust");
   return rule;

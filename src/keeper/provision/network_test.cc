@@ -69,6 +69,13 @@ TEST_F(GrantedRulesTest, FilesOfThisHostAreRefused) {
   EXPECT_NE(refusal().find("rule `db` of the CAS: it names a file"), std::string::npos);
 }
 
+TEST_F(GrantedRulesTest, ProtectedUnixSocketsAreRefused) {
+  granted_.rules[0].endpoint = "unix:/run/web";
+  EXPECT_NE(refusal().find("only TCP"), std::string::npos);
+  granted_.rules[0].is_protected = false;
+  EXPECT_EQ(refusal(), "");
+}
+
 TEST_F(GrantedRulesTest, ProtectionWithoutIdentityOrAnchorsIsRefused) {
   granted_.rules[1].identity.clear();
   EXPECT_EQ(refusal(), "") << "clients may show nothing";

@@ -100,16 +100,23 @@ static ssize_t receive_in_some_form(struct flow* flow, uint8_t* bytes, size_t si
   return recvmsg(flow->fd, &message, flags);
 }
 
+static uint64_t first_bytes(const uint8_t* bytes, size_t size) {
+  uint64_t shown = 0;
+  for (size_t i = 0; i < 8; ++i) shown = shown << 8 | (i < size ? bytes[i] : 0);
+  return shown;
+}
+
 static void check_bytes(struct flow* flow, const uint8_t* bytes, size_t size, const char* call) {
   const enum side sender = flow->side == SERVER ? CLIENT : SERVER;
   if (flow->received + size > flow->plan.bytes[sender]) {
-    fail(flow->slot, "%s: %llu bytes more than were sent", call,
-         (unsigned long long)(flow->received + size - flow->plan.bytes[sender]));
+    fail(flow->slot, "%s: %llu bytes more than were sent; this call's begin with %016llx", call,
+         (unsigned long long)(flow->received + size - flow->plan.bytes[sender]),
+         (unsigned long long)first_bytes(bytes, size));
   }
   const size_t same = first_difference(bytes, size, flow->plan.number, sender, flow->received);
   if (same != size) {
-    fail(flow->slot, "%s: byte %llu is wrong (%zu of %zu bytes of this call are right)", call,
-         (unsigned long long)(flow->received + same), same, size);
+    fail(flow->slot, "%s: byte %llu is wrong (%zu of %zu bytes of this call are right, it begins with %016llx)", call,
+         (unsigned long long)(flow->received + same), same, size, (unsigned long long)first_bytes(bytes, size));
   }
 }
 
@@ -167,7 +174,7 @@ void check_end(struct flow* flow, enum outcome outcome) {
     if (!is_complete) fail(flow->slot, "an orderly connection ended too early");
     return;
   }
-  if (flow->plan.ending == CLIENT_CUTS && flow->is_shielded && outcome == ENDED) {
+  if (flow->plan.ending == CLIENT_CUTS && flow->side == SERVER && flow->is_shielded && outcome == ENDED) {
     fail(flow->slot, "the peer cut the connection, and it looks like its end");
   }
   atomic_fetch_add(flow->plan.ending == CLIENT_CUTS ? &board->cut : &board->left_early, 1);
