@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 .PHONY: help setup build demo test test-thorough bench install clean format lint
 
 help:
-	@echo "make demo     Redis, Python and nginx natively and under the runtime; SQLite and PostgreSQL in an encrypted volume; MariaDB attested; attacks"
+	@echo "make demo     Redis, Python and nginx natively and under the runtime; SQLite and PostgreSQL in an encrypted volume; MariaDB attested; attacks; a web service on the network shield"
 	@echo "make test     everything CI runs; make test-thorough adds sanitizers, clang-tidy and fuzzers"
 	@echo "make build    executables in build/bin"
 	@echo "make bench    all benchmarks, writes docs/performance.md"

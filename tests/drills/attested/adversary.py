@@ -120,6 +120,7 @@ def processes_of(state):
 
 # --- between a service and its CAS
 
+VERSION = 2  # of docs/formats/provisioning.md
 CHALLENGE, REQUEST, GRANT, REFUSAL = 1, 2, 4, 5
 
 
@@ -323,7 +324,7 @@ class NaiveCas(Listener):
 
     def serve(self, connection):
         with self.accept_tls(connection) as channel:
-            write_frame(channel, encode([1, CHALLENGE, os.urandom(32), b""]))
+            write_frame(channel, encode([VERSION, CHALLENGE, os.urandom(32), b""]))
             fields = decode(read_frame(channel))
             granted = self.accepts(fields[2])
-            write_frame(channel, encode([1, GRANT, self.secret.encode(), b""] if granted else [1, REFUSAL, b"0" * 16]))
+            write_frame(channel, encode([VERSION, GRANT, self.secret.encode(), b""] if granted else [VERSION, REFUSAL, b"0" * 16]))
