@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 
+#include "netshield/record/cipher_kernels.h"
 #include "netshield/tcp_socket.h"
 
 namespace casemate::keeper {
@@ -202,6 +203,11 @@ bool NetworkArena::settle(std::uint32_t index, SlotState state) {
 void NetworkArena::open(std::uint32_t index, UniqueFd socket) {
   Slot& slot = arena_->slots[index];
   lock(slot.lock);
+  // Closed before it began: it ends in order all the same.
+  if (slot.state.load() == SlotState::kOrphaned) {
+    static_cast<void>(
+        netshield::close_stream({slot.stream, netshield::kKernelCipher, netshield::kTcpSocket, socket.get()}));
+  }
   const bool is_open = settle(index, SlotState::kOpen);
   if (is_open) static_cast<void>(netshield::kTcpSocket.set_low_water(socket.get(), slot.stream.low_water));
   socket.reset();

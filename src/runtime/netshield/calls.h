@@ -38,8 +38,10 @@ template <typename Fetch>
 long net_send(const NetTransfer& transfer, std::uint64_t size, Fetch fetch);
 long net_send_vectors(const NetTransfer& transfer, GuestVectors& from);
 
-// 0 once the handshake is over (also by a failure); otherwise what the call returns.
-long net_await_handshake(const NetTransfer& transfer);
+// 0 once the handshake is over (also by a failure); otherwise what the call returns. kAlways: also for descriptors that
+// do not wait, until the keeper's time limit at the latest.
+enum class NetWait { kAsDescriptor, kAlways };
+long net_await_handshake(const NetTransfer& transfer, NetWait wait = NetWait::kAsDescriptor);
 
 // The parts of sending that do not depend on where the bytes come from.
 long net_begin_send(const NetTransfer& transfer, NetAccess& access);

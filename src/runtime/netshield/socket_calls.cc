@@ -279,7 +279,7 @@ long net_shutdown(Thread& thread, Regs& regs) {
   if (look.kind != NetKind::kConnection || how > kShutBoth) return net_pass_on(thread, regs);
   const NetTransfer transfer{thread, descriptor(regs), look, 0};
   if (how != kShutRead) {
-    if (const long waited = net_await_handshake(transfer); waited != 0 && waited != kNetEagain) return waited;
+    if (const long waited = net_await_handshake(transfer, NetWait::kAlways); waited != 0) return waited;
     // What was written goes first; a peer that takes nothing for a while loses it, and sees a cut.
     net_finish_send(transfer, 0);
   }

@@ -97,12 +97,13 @@ long wait_readable(const NetTransfer& transfer) {
 
 }  // namespace
 
-long net_await_handshake(const NetTransfer& transfer) {
+long net_await_handshake(const NetTransfer& transfer, NetWait wait) {
   Slot& slot = net_arena().slots[transfer.look.value];
   if (slot.state.load(std::memory_order_acquire) != SlotState::kShaking) return 0;
   // Clients ask for the outcome of connect() by their first call behind it: that waits. Servers' calls come before any
   // data can be there.
-  const bool waits = slot.side == netshield::Side::kClient || !is_non_blocking(transfer);
+  const bool is_client = slot.side == netshield::Side::kClient;
+  const bool waits = wait == NetWait::kAlways || is_client || !is_non_blocking(transfer);
   if (!waits) {
     host_call(SYS_sched_yield);  // to the keeper: the socket may be readable without data for the program
     return slot.state.load(std::memory_order_acquire) == SlotState::kShaking ? kNetEagain : 0;
