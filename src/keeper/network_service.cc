@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -101,6 +102,14 @@ struct Process {
   std::uint32_t member, generation;
 };
 
+// Each process takes a descriptor, each handshake another one.
+void raise_descriptor_limit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 // What goes out without the program.
 struct Farewell {
   UniqueFd socket;
@@ -124,6 +133,7 @@ class NetworkService::Loop {
   }
 
   Result<void> open(const NetworkSettings& settings, UniqueFd arena) {
+    raise_descriptor_limit();
     for (const auto& wanted : settings.endpoints) {
       endpoints_.emplace_back();
       if (!wanted.has_value()) continue;

@@ -245,7 +245,7 @@ def limits(connect):
     assert client.receive(2) == b"go"
     client.send(b"1234")
     time.sleep(0.2)
-    client.send(b"5678")
+    client.send(b"56789abc")
     assert client.rest() == b""
     client.close()
 
@@ -311,7 +311,7 @@ def run_once(command, port, behaviour, client_class):
             CLIENTS[behaviour](lambda: client_class(port))
         except Exception as error:
             server.kill()
-            raise AssertionError("%s, client: %s; server: %s" % (behaviour, error, server.communicate()))
+            raise AssertionError("%s, %s: %s; server: %s" % (behaviour, client_class.__name__, error, server.communicate()))
         said, errors = server.communicate(timeout=LIMIT)
     finally:
         server.kill()

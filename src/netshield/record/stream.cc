@@ -82,6 +82,7 @@ Step open_next(const StreamCall& call, long& result) {
     return Step::kDone;
   }
   const auto size = static_cast<std::size_t>(there);
+  const bool sees_all = stream.taken == 0 && size < wanted_size(stream);
   const OpenResult opened = open_record(stream.connection, call.cipher, stream.in, stream.taken + size);
   if (opened.outcome == OpenOutcome::kNeedMore) return take_part(call, opened.needed, size, result);
   // Of a complete record at least one byte is in the kernel still.
@@ -89,6 +90,7 @@ Step open_next(const StreamCall& call, long& result) {
   switch (opened.outcome) {
     case OpenOutcome::kData:
       stream.left_size = static_cast<std::uint32_t>(left_size);
+      stream.is_last = sees_all && opened.consumed == size ? 1 : 0;
       stream.data_begin = kHeaderSize;
       stream.data_end = static_cast<std::uint32_t>(kHeaderSize + opened.data_size);
       result = static_cast<long>(opened.data_size);

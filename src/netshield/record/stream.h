@@ -40,6 +40,7 @@ struct Stream {
   std::uint32_t low_water;  // that the kernel was told
   std::uint32_t taken;      // bytes of the record under way that are in `in` and no longer in the kernel
   std::uint32_t left_size;  // of the open record: its end, at the front of the kernel's buffer; 0: none is open
+  std::uint32_t is_last;    // nothing stood behind it when it was looked at: what comes later wakes by itself
   std::uint32_t data_begin, data_end;  // what the program has not taken of it, in `in`
   std::uint32_t out_begin, out_end;    // what the kernel has not taken of a sealed record, in `out`
   std::uint8_t in[kLargestRecord];
@@ -89,6 +90,7 @@ template <typename Copy>
 [[nodiscard]] long read_stream(const StreamCall& call, std::size_t size, Copy copy) {
   std::size_t done = 0;
   while (done < size) {
+    const bool is_fresh = call.stream.data_begin == call.stream.data_end;
     const long there = fill(call);
     if (there <= 0) return done != 0 ? static_cast<long>(done) : there;
     const std::size_t part =
@@ -97,8 +99,9 @@ template <typename Copy>
       return done != 0 ? static_cast<long>(done) : error;
     }
     done += part;
+    const bool is_last = is_fresh && call.stream.is_last != 0 && part == static_cast<std::size_t>(there);
     // The bytes are the program's already; what is wrong with the socket will be said next time.
-    if (consume(call, part) != 0) break;
+    if (consume(call, part) != 0 || is_last) break;
   }
   return static_cast<long>(done);
 }

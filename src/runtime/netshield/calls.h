@@ -44,7 +44,7 @@ enum class NetWait { kAsDescriptor, kAlways };
 long net_await_handshake(const NetTransfer& transfer, NetWait wait = NetWait::kAsDescriptor);
 
 // The parts of sending that do not depend on where the bytes come from.
-long net_begin_send(const NetTransfer& transfer, NetAccess& access);
+long net_begin_send(const NetTransfer& transfer, NetAccess& access, std::uint64_t size);
 long net_wait_writable(const NetTransfer& transfer);
 long net_finish_send(const NetTransfer& transfer, long done);
 long net_send_failure(const NetTransfer& transfer, long error);
@@ -59,7 +59,7 @@ long net_send(const NetTransfer& transfer, std::uint64_t size, Fetch fetch) {
     long result = 0;
     {
       NetAccess access(transfer.look, transfer.fd);
-      result = net_begin_send(transfer, access);
+      result = net_begin_send(transfer, access, size - done);
       while (result > 0 && done < size) {
         const netshield::StreamCall call = access.call();
         const std::uint64_t room = static_cast<std::uint64_t>(result), left = size - done;
@@ -69,8 +69,9 @@ long net_send(const NetTransfer& transfer, std::uint64_t size, Fetch fetch) {
         if (result == 0) size = done;
         if (result <= 0) break;
         done += static_cast<std::uint64_t>(result);
-        if (done < size) result = net_begin_send(transfer, access);
+        if (done < size) result = net_begin_send(transfer, access, size - done);
       }
+      if (done == size && result >= 0 && !netshield::has_unsent(access.slot().stream)) return static_cast<long>(done);
     }
     if (result >= 0) continue;
     if (result != kNetEagain) return done != 0 ? static_cast<long>(done) : net_send_failure(transfer, result);

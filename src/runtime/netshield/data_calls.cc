@@ -34,16 +34,18 @@ long refuse_denied(const NetLook& look) {
   return kNetEconnreset;
 }
 
+long pass_unless_denied(Thread& thread, Regs& regs, const NetLook& look) {
+  const long refused = refuse_denied(look);
+  return refused != 0 ? refused : net_pass_on(thread, regs);
+}
+
 bool is_connection(const NetLook& look) { return look.kind == NetKind::kConnection; }
 
 enum class Way { kIn, kOut };
 
 long transfer(Thread& thread, Regs& regs, Way way, std::uint64_t flags, bool is_array) {
   const NetLook look = net_look(thread, descriptor(regs));
-  if (!is_connection(look)) {
-    const long refused = refuse_denied(look);
-    return refused != 0 ? refused : net_pass_on(thread, regs);
-  }
+  if (!is_connection(look)) return pass_unless_denied(thread, regs, look);
   long error = 0;
   GuestVectors vectors =
       is_array ? GuestVectors::of_array(regs.rsi, regs.rdx, error) : GuestVectors::of_buffer(regs.rsi, regs.rdx);
@@ -177,7 +179,7 @@ long net_recvmsg(Thread& thread, Regs& regs) {
     if (result >= 0) note_arrived(thread, regs, 1, sizeof(MessageHeader));
     return result;
   }
-  if (!is_connection(look)) return net_pass_on(thread, regs);
+  if (!is_connection(look)) return pass_unless_denied(thread, regs, look);
   return receive_message({thread, descriptor(regs), look, static_cast<std::uint32_t>(regs.rdx)}, guest(regs.rsi));
 }
 
@@ -199,7 +201,7 @@ long net_recvmmsg(Thread& thread, Regs& regs) {
     if (count > 0) note_arrived(thread, regs, static_cast<std::uint64_t>(count), sizeof(ManyHeader));
     return count;
   }
-  if (!is_connection(look)) return net_pass_on(thread, regs);
+  if (!is_connection(look)) return pass_unless_denied(thread, regs, look);
   constexpr std::uint64_t kWaitForOne = 0x10000;
   const std::uint64_t flags = static_cast<std::uint32_t>(regs.r10);
   return for_many(regs, [&](std::uint64_t i, GuestAddr at) {

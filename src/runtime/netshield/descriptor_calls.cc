@@ -20,6 +20,12 @@ bool is_connection(const Thread& thread, std::uint64_t fd) {
   return net_look(thread, static_cast<std::int32_t>(fd)).kind == NetKind::kConnection;
 }
 
+// The kernel must not move bytes of or to it.
+bool is_closed_to_kernel(const Thread& thread, std::uint64_t fd) {
+  const NetKind kind = net_look(thread, static_cast<std::int32_t>(fd)).kind;
+  return kind == NetKind::kConnection || kind == NetKind::kDenied;
+}
+
 // Before the kernel gives the number `fd` another meaning, or none.
 void forget(Thread& thread, std::int64_t fd) {
   if (!is_runtime_descriptor(thread, fd)) net_release_word(thread, net_take_word(thread, fd), fd);
@@ -165,7 +171,7 @@ long net_unshare(Thread& thread, Regs& regs) {
 long net_sendfile(Thread& thread, Regs& regs) {
   const auto out = static_cast<std::int32_t>(regs.rdi), in = static_cast<std::int32_t>(regs.rsi);
   const NetLook look = net_look(thread, out);
-  if (is_connection(thread, regs.rsi)) return kNetEinval;
+  if (is_closed_to_kernel(thread, regs.rsi) || look.kind == NetKind::kDenied) return kNetEinval;
   if (look.kind != NetKind::kConnection) return net_pass_on(thread, regs);
   const bool has_offset = regs.rdx != 0;
   std::uint64_t offset = 0;
@@ -178,7 +184,7 @@ long net_sendfile(Thread& thread, Regs& regs) {
 }
 
 long net_splice(Thread& thread, Regs& regs) {
-  if (is_connection(thread, regs.rdi) || is_connection(thread, regs.rdx)) return kNetEinval;
+  if (is_closed_to_kernel(thread, regs.rdi) || is_closed_to_kernel(thread, regs.rdx)) return kNetEinval;
   return net_pass_on(thread, regs);
 }
 
@@ -196,7 +202,7 @@ long net_io_submit(Thread& thread, Regs& regs) {
   for (std::uint64_t i = 0; i < regs.rsi && i < kMost; ++i) {
     std::uint64_t address = 0;
     if (read_guest(address, guest(regs.rdx + 8 * i)) != 0 || read_guest(control, guest(address)) != 0) break;
-    if (control.opcode != 5 && is_connection(thread, control.fd)) return kNetEinval;
+    if (control.opcode != 5 && is_closed_to_kernel(thread, control.fd)) return kNetEinval;
   }
   return net_pass_on(thread, regs);
 }

@@ -15,6 +15,7 @@ namespace {
 
 inline constexpr long kEtimedout = -110, kSigPipe = 13, kGetFlags = 3, kNonBlocking = 04000;
 inline constexpr long kSolSocket = 1, kSoSendTimeout = 21, kSoReceiveTimeout = 20;
+inline constexpr std::uint64_t kSmallRecord = 2048;
 inline constexpr short kPollOut = 4, kPollError = 8, kPollHangUp = 16;
 
 struct PollEntry {
@@ -158,16 +159,17 @@ bool net_is_writable(std::int32_t fd) {
   return host_call(SYS_poll, reinterpret_cast<long>(&entry), 1, 0) != 0;
 }
 
-// Room for the next record. The kernel takes a whole one where it says that it is writable, unless its buffer is tiny:
-// so hardly ever a part of one is left, and a program that does not wait is told the truth about what was taken.
-long net_begin_send(const NetTransfer& transfer, NetAccess& access) {
+// Room for the next record, of `size` bytes. The kernel takes a whole one where it says that it is writable, unless its
+// buffer is tiny: so hardly ever a part of one is left, and a program that does not wait is told the truth about what
+// was taken. Small ones are not worth the question.
+long net_begin_send(const NetTransfer& transfer, NetAccess& access, std::uint64_t size) {
   if (!access.is_current()) return kNetEbadf;
   const Slot& slot = access.slot();
   if (slot.state.load() != SlotState::kOpen) return kNetEconnreset;
   const bool is_over = slot.stream.connection.write.state != netshield::DirectionState::kOpen;
   if (is_over) return kNetEpipe;
   const long room = netshield::prepare(access.call());
-  return room > 0 && !net_is_writable(transfer.fd) ? kNetEagain : room;
+  return room > 0 && size > kSmallRecord && !net_is_writable(transfer.fd) ? kNetEagain : room;
 }
 
 long net_wait_writable(const NetTransfer& transfer) {
