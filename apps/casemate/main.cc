@@ -16,6 +16,7 @@
 #include "casemate/launch.h"
 #include "casemate/program_search.h"
 #include "casemate/provision/attested_run.h"
+#include "casemate/reference/tools.h"
 #include "casemate/run_options.h"
 #include "casemate/subcommands.h"
 #include "crypto/host_configuration.h"
@@ -81,40 +82,62 @@ int execute(const RunProgram& request) {
 
 using Words = std::vector<std::string>;
 
+int print_completion(const Words& words);
+int print_manual(const Words& words);
+
 struct SubcommandRow {
   const char* name;
   Subcommand run;       // null for `run`, whose words and --version, --help stay with parse_command_line()
   const char* summary;  // null for what only Casemate itself starts
+  CommandText (*describe)();
 };
 
 constexpr SubcommandRow kSubcommands[] = {
-    {"run", nullptr, "run an unmodified program under the runtime"},
-    {"volume", volume_command, "make, fill, check and export encrypted volumes"},
-    {"quote", quote_command, "show, check and compare evidence of trusted hardware"},
-    {"measure", measure_command, "compute what trusted hardware will measure"},
-    {"sign", sign_command, "sign what was measured"},
-    {"log", log_command, "read and check the transparency log of a CAS, offline"},
-    {"las", las_command, "attest the programs of this machine, as its service"},
-    {"net", net_command, "explain and try the rules of the network shield"},
-    {"session", session_command, "check, compare, explain sessions (policies); store and approve them in a CAS"},
-    {"cas", cas_command, "the configuration and attestation service: serve, claim, audit, back up"},
-    {"identity", identity_command, "this client's key, by which a CAS knows it"},
-    {"cas-embedded", cas_embedded_command, nullptr},
+    {"run", nullptr, "run an unmodified program under the runtime", describe_run},
+    {"volume", volume_command, "make, fill, check and export encrypted volumes", describe_volume},
+    {"quote", quote_command, "show, check and compare evidence of trusted hardware", describe_quote},
+    {"measure", measure_command, "compute what trusted hardware will measure", describe_measure},
+    {"sign", sign_command, "sign what was measured", describe_sign},
+    {"log", log_command, "read and check the transparency log of a CAS, offline", describe_log},
+    {"las", las_command, "attest the programs of this machine, as its service", describe_las},
+    {"net", net_command, "explain and try the rules of the network shield", describe_net},
+    {"session", session_command, "check, compare, explain sessions (policies); store and approve them in a CAS",
+     describe_session},
+    {"cas", cas_command, "the configuration and attestation service: serve, claim, audit, back up", describe_cas},
+    {"identity", identity_command, "this client's key, by which a CAS knows it", describe_identity},
+    {"completion", print_completion, "print a script that completes these words in bash or zsh", describe_completion},
+    {"manual", print_manual, "print man pages", describe_manual},
+    {"cas-embedded", cas_embedded_command, nullptr, nullptr},
 };
 
-int show_help() {
+std::string help_text() {
   std::string text = "Casemate: runs unmodified Linux programs confidentially\n\nUsage: casemate COMMAND ...\n\n";
   for (const SubcommandRow& row : kSubcommands) {
     if (row.summary == nullptr) continue;
-    text += "  " + std::string(row.name) + std::string(10 - std::string(row.name).size(), ' ') + row.summary + "\n";
+    text += "  " + std::string(row.name) + std::string(12 - std::string(row.name).size(), ' ') + row.summary + "\n";
   }
-  text += "\n`casemate COMMAND --help` explains one; `casemate run --doctor` shows what this host offers; --version.\n";
-  return execute(PrintAndExit{text, 0});
+  return text +
+         "\n`casemate COMMAND --help` explains one; `casemate run --doctor` shows what this host offers; --version.\n";
 }
+
+CommandText describe_all() {
+  CommandText root{"casemate", "run unmodified Linux programs confidentially", help_text(), {}, {}};
+  root.options = {{{"-h", "--help"}, false, "explain the commands"},
+                  {{"--version"}, false, "say which version this is"}};
+  for (const SubcommandRow& row : kSubcommands) {
+    if (row.summary == nullptr) continue;
+    root.commands.push_back(row.describe());
+    root.commands.back().summary = row.summary;
+  }
+  return root;
+}
+
+int print_completion(const Words& words) { return completion_command(describe_all(), words); }
+int print_manual(const Words& words) { return manual_command(describe_all(), words); }
 
 int dispatch(const Words& words) {
   const std::string first = words.empty() ? "" : words.front();
-  if (first == "--help" || first == "-h" || first == "help") return show_help();
+  if (first == "--help" || first == "-h" || first == "help") return execute(PrintAndExit{help_text(), 0});
   for (const SubcommandRow& row : kSubcommands) {
     if (row.run != nullptr && first == row.name) return row.run(Words(words.begin() + 1, words.end()));
   }

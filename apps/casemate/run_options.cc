@@ -6,6 +6,8 @@
 
 #include "base/result.h"
 #include "casemate/program_search.h"
+#include "casemate/reference/tools.h"
+#include "casemate/subcommands.h"
 #include "crypto/bytes.h"
 #include "protocol/las.h"
 
@@ -183,6 +185,16 @@ RunRequest judge(Parsed parsed, const std::vector<std::string>& left_over) {
 }
 
 }  // namespace
+
+CommandText describe_run() {
+  Parsed parsed;
+  CLI::App run;
+  run.set_version_flag("--version", "");
+  describe_run(run, parsed);
+  CommandText text = read_words(run, "run", kRunHelp);
+  text.runs_program = true;
+  return text;
+}
 
 RunRequest parse_command_line(const std::vector<std::string>& words) {
   std::vector<std::string> own = words;

@@ -1,12 +1,16 @@
 """Cases with a CAS and an attestation service of their own, as on several machines: `casemate cas serve` over TCP,
 `casemate las serve`, `casemate session create`, `casemate run --cas`."""
 import functools
+import hashlib
+import hmac
 import os
 import re
 import select
 import shutil
+import struct
 import subprocess
 import sys
+import time
 
 from cases import LIMIT, add_secret, expect, wait_for_unlocked
 
@@ -356,3 +360,119 @@ def put_back(net, saved):
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(contents)
+
+
+# --- what sessions ask of a start besides evidence
+
+def one_time_password(key, steps=0):
+    """RFC 6238, written from the standard."""
+    step = int(time.time()) // 30 + steps
+    digest = hmac.new(key, struct.pack(">Q", step), hashlib.sha1).digest()
+    at = digest[19] & 15
+    return "%06d" % ((int.from_bytes(digest[at:at + 4], "big") & 0x7fffffff) % 1000000)
+
+
+def tolerate_and(more):
+    return lambda text: text.replace("{attestation: {tolerate: [simulation]}}", "{attestation: {tolerate: [simulation]%s" % more)
+
+
+def why(net, done):
+    return net.good("cas", "why", reference_in(done))
+
+
+@with_net
+def case_tcp_a_one_time_password_opens_once(place, net):
+    key = os.urandom(20)
+    net.create("/bin/echo", "in", change=lambda text: tolerate_and(
+        ', one_time_password_shared_secret: "$$CASEMATE::otp:base32nopad$$"}}')(text) +
+        "secrets: [{name: otp, kind: binary, value: \"%s\"}]\n" % key.hex())
+    refused = net.run("echo/main")
+    assert "one_time_password" in why(net, refused), refused
+    password = one_time_password(key)
+    expect(net.run("echo/main@" + password), 0, "in\n")
+    replayed = net.run("echo/main@" + password)
+    told = why(net, replayed)
+    assert "one that was used" in told and password not in told, told
+    net.cas.kill()
+    net.start()
+    again = net.run("echo/main@" + password)
+    assert "one that was used" in why(net, again), "also after a crash"
+
+
+@with_net
+def case_tcp_an_access_token_of_another_session_starts_nothing(place, net):
+    token = "tenant-%s" % os.urandom(12).hex()
+    net.create("/bin/echo", "in", change=lambda text: tolerate_and("}, service_access_token: $$CASEMATE::token$$}")(text) +
+               "secrets: [{name: token, kind: ascii, value: %s}]\n" % token)
+    assert "service_access_token" in why(net, net.run("echo/main"))
+    told = why(net, net.run("echo/main", environment={"CASEMATE_SERVICE_ACCESS_TOKEN": "tenant-of-another"}))
+    assert "service_access_token" in told and token not in told and "tenant-of" not in told, told
+    for name in ("CASEMATE_SERVICE_ACCESS_TOKEN", "SCONE_SERVICE_ACCESS_TOKEN"):
+        expect(net.run("echo/main", environment={name: token}), 0, "in\n")
+
+
+@with_net
+def case_tcp_a_singleton_runs_once(place, net):
+    net.create("/bin/bash", "-c", "echo up; read -r x; echo $x",
+               change=tolerate_and("}, singleton_enclaves: true}"))
+    first = net.begin("bash/main")
+    try:
+        assert first.stdout.readline() == "up\n", first.stderr.read()
+        assert "singleton" in why(net, net.run("bash/main"))
+        out, error = first.communicate("done\n", LIMIT)
+        assert first.returncode == 0 and out == "done\n", error
+        deadline = time.monotonic() + LIMIT
+        done = net.run("bash/main")
+        while done[0] == 125 and time.monotonic() < deadline:  # its keeper says goodbye a moment later
+            done = net.run("bash/main")
+        expect(done, 0, "up\n\n")
+    finally:
+        first.kill()
+        first.wait()
+
+
+@with_net
+def case_tcp_without_the_rule_two_instances_run(place, net):
+    net.create("/bin/bash", "-c", "echo up; read -r x; echo $x",  # a volume has one user, whatever the rule
+               change=lambda text: text.replace("    volumes: [{name: data, path: /data}]\n", ""))
+    first = net.begin("bash/main")
+    try:
+        assert first.stdout.readline() == "up\n", first.stderr.read()
+        expect(net.run("bash/main"), 0, "up\n\n")
+    finally:
+        first.communicate("\n", LIMIT)
+
+
+@with_net
+def case_tcp_a_volume_is_imported_with_its_owners_consent_only(place, net):
+    plain, exported = ("volumes: [{name: data, freshness: strict%s}]" % more for more in ("", ", export: reader"))
+    net.create("/bin/bash", "-c", "echo line >> /data/log", change=lambda text: text.replace(plain, exported))
+    owner_text, owner_hash = read_file(place.path("policy.yml")), net.hash
+    expect(net.run("bash/main"), 0)
+    os.remove(place.path("policy.yml"))
+    net.create("/bin/bash", "-c", "echo more >> /data/log; while read -r x; do echo $x; done < /data/log",
+               change=lambda text: text.replace(plain, "volumes: [{name: data, import: {session: bash, volume: data}}]"),
+               options=["--name", "reader"])
+    volume = os.path.join(place.state, "volumes", "bash%2Fdata.cmv")
+    wait_for_unlocked(volume)
+    expect(net.run("reader/main"), 0, "line\nmore\n")
+    wait_for_unlocked(volume)
+    shutil.copyfile(volume, place.path("old"))
+    expect(net.run("bash/main"), 0)
+    wait_for_unlocked(volume)
+    shutil.copyfile(volume, place.path("new"))
+    shutil.copyfile(place.path("old"), volume)
+    done = net.run("reader/main")
+    assert done[0] == 125 and "bash%2Fdata.cmv" in done[2], "an old copy is refused to everybody: %r" % (done,)
+    shutil.copyfile(place.path("new"), volume)
+    expect(net.run("reader/main"), 0, "line\nmore\nline\nmore\n")
+    place.write("policy.yml", owner_text)
+    net.hash = owner_hash
+    net.update(lambda text: text.replace(exported, plain))
+    assert "export" in why(net, net.run("reader/main")), "consent was taken back"
+    expect(net.run("bash/main"), 0)
+
+
+def read_file(path):
+    with open(path) as file:
+        return file.read()

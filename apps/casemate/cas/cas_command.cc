@@ -4,6 +4,7 @@
 
 #include "casemate/cas/cas_options.h"
 #include "casemate/cas/client_state.h"
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 #include "crypto/host_configuration.h"
 
@@ -12,9 +13,13 @@ namespace {
 
 constexpr int kExitFailure = 125;
 
+void add_client_directory(CLI::App& command, Options& options) {
+  command.add_option("--client-dir", options.client_directory, "this client's state (~/.local/state/casemate)");
+}
+
 void add_client_words(CLI::App& command, Options& options) {
   command.add_option("--cas", options.address, "IP:PORT of the CAS (default: the only one known)");
-  command.add_option("--client-dir", options.client_directory, "this client's state (~/.local/state/casemate)");
+  add_client_directory(command, options);
 }
 
 void add_store_words(CLI::App& command, Options& options) {
@@ -32,9 +37,11 @@ void add_serve(CLI::App& tool, Options& options) {
   command->add_option(
       "--runtime-listen", options.runtime_listen,
       "IP:PORT where services get their configuration (none: this CAS starts no services; port 0: any)");
-  command->add_option(
-      "--collateral", options.collateral,
-      "file with DCAP collateral (JSON), by which evidence of TDX machines is judged; read at the start");
+  command
+      ->add_option("--collateral", options.collateral,
+                   "file by which evidence of machines is judged, read at the start: DCAP collateral (JSON), AMD's "
+                   "certificates and revocation lists; may be repeated")
+      ->allow_extra_args(false);
   command->add_option("--anchor-seconds", options.anchor_seconds, "at most this much can be rolled back unnoticed (10)")
       ->check(CLI::Range(1, 3600));
   command->add_option("--top-level", options.top_level, "who creates sessions without a namespace: owner or anyone")
@@ -50,7 +57,7 @@ void add_claim(CLI::App& tool, Options& options) {
   command->add_option("ADDRESS", options.address, "IP:PORT")->required();
   command->add_option("--token-file", options.token_file, "STATE/claim-token of the CAS, brought here safely")
       ->required();
-  command->add_option("--client-dir", options.client_directory, "this client's state (~/.local/state/casemate)");
+  add_client_directory(*command, options);
 }
 
 void add_trust(CLI::App& tool, Options& options) {
@@ -58,14 +65,14 @@ void add_trust(CLI::App& tool, Options& options) {
   command->add_option("ADDRESS", options.address, "IP:PORT")->required();
   command->add_option("--server-key", options.server_key, "64 hex digits")->required();
   command->add_option("--log-id", options.log_id, "64 hex digits")->required();
-  command->add_option("--client-dir", options.client_directory, "this client's state (~/.local/state/casemate)");
+  add_client_directory(*command, options);
 }
 
 void add_status(CLI::App& tool, Options& options) {
   CLI::App* command = tool.add_subcommand("status", "who a CAS is and what its promises rest on");
   command->add_option("ADDRESS", options.address, "IP:PORT (default: the only one known)");
   command->add_flag("--json", options.json, "output for programs");
-  command->add_option("--client-dir", options.client_directory, "this client's state (~/.local/state/casemate)");
+  add_client_directory(*command, options);
 }
 
 void add_backup(CLI::App& tool, Options& options) {
@@ -104,6 +111,10 @@ void add_share_key(CLI::App& tool, Options& options) {
   command->add_option("FILE", options.output, "where the private half goes")->required();
 }
 
+constexpr const char* kDescription = "The configuration and attestation service, and what its owner and clients do.";
+constexpr const char* kIdentityDescription =
+    "Prints the hash of this client's key, which access rules name; makes the key when there is none.";
+
 struct CommandRow {
   const char* name;
   void (*add)(CLI::App& tool, Options& options);
@@ -116,6 +127,11 @@ constexpr CommandRow kCommands[] = {
     {"audit", add_audit, audit},    {"share-key", add_share_key, share_key},
     {"why", add_why, why},
 };
+
+void add_commands(CLI::App& tool, Options& options) {
+  tool.require_subcommand(1);
+  for (const CommandRow& row : kCommands) row.add(tool, options);
+}
 
 int finish(const Result<int>& result, const char* tool) {
   if (result) return std::fflush(stdout) == 0 ? result.value() : kExitFailure;
@@ -162,12 +178,25 @@ std::optional<int> parse(CLI::App& tool, const std::vector<std::string>& words, 
 
 namespace casemate::cli {
 
+CommandText describe_cas() {
+  cas_tool::Options options;
+  CLI::App tool(cas_tool::kDescription, "casemate cas");
+  cas_tool::add_commands(tool, options);
+  return read_words(tool, "cas");
+}
+
+CommandText describe_identity() {
+  cas_tool::Options options;
+  CLI::App tool(cas_tool::kIdentityDescription, "casemate identity");
+  cas_tool::add_client_directory(tool, options);
+  return read_words(tool, "identity");
+}
+
 int cas_command(const std::vector<std::string>& words) {
   using namespace cas_tool;
   Options options;
-  CLI::App tool("The configuration and attestation service, and what its owner and clients do.", "casemate cas");
-  tool.require_subcommand(1);
-  for (const CommandRow& row : kCommands) row.add(tool, options);
+  CLI::App tool(kDescription, "casemate cas");
+  add_commands(tool, options);
   if (const auto ended = parse(tool, words, "casemate cas")) return *ended;
   crypto::ignore_host_configuration();
   const std::string chosen = tool.get_subcommands().front()->get_name();
@@ -181,9 +210,8 @@ int cas_command(const std::vector<std::string>& words) {
 int identity_command(const std::vector<std::string>& words) {
   using namespace cas_tool;
   Options options;
-  CLI::App tool("Prints the hash of this client's key, which access rules name; makes the key when there is none.",
-                "casemate identity");
-  tool.add_option("--client-dir", options.client_directory, "this client's state (~/.local/state/casemate)");
+  CLI::App tool(kIdentityDescription, "casemate identity");
+  add_client_directory(tool, options);
   if (const auto ended = parse(tool, words, "casemate identity")) return *ended;
   crypto::ignore_host_configuration();
   return finish(show_identity(options), "casemate identity");

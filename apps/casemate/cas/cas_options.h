@@ -17,7 +17,7 @@ struct Options {
   unsigned threshold = 0;
   // serve and restore
   std::string state, listen = "127.0.0.1:8900", runtime_listen, key_file, passphrase_file, anchor, top_level = "owner";
-  std::string collateral;  // a file
+  std::vector<std::string> collateral;  // files
   unsigned anchor_seconds = 10;
   double requests_per_second = 500;  // of one client key
   bool public_metrics = false, accept = false;

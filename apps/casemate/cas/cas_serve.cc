@@ -23,6 +23,7 @@
 #include "casemate/cas/runtime_listener.h"
 #include "casemate/cas/state_files.h"
 #include "casemate/las/clean_start.h"
+#include "casemate/quote/evidence_files.h"
 #include "casemate/session/session_files.h"
 #include "crypto/host_configuration.h"
 #include "crypto/random.h"
@@ -161,16 +162,18 @@ cas::HttpLimits http_limits() {
 }
 
 Result<cas::EvidenceBasis> evidence_basis(const Options& options) {
-  constexpr std::size_t kCollateralLimit = 4 << 20;
   cas::EvidenceBasis basis;
-  if (options.collateral.empty()) return basis;
-  const std::string text = CASEMATE_TRY(session_tool::read_whole_file(options.collateral, kCollateralLimit));
-  const auto collateral = attest::parse_dcap_collateral(text);
-  if (!collateral) return collateral.error().with_context(options.collateral);
-  basis.dcap = attest::PreparedDcapCollateral::prepare(collateral.value(), *basis.anchors);
+  cli::EvidenceCase given;
+  for (const std::string& path : options.collateral) {
+    const crypto::Bytes content = CASEMATE_TRY(cli::read_file(path));
+    if (auto added = cli::add_collateral(given, content, path); !added) return added.error().with_context(path);
+  }
+  basis.snp = std::move(given.snp);
+  if (!given.dcap) return basis;
+  basis.dcap = attest::PreparedDcapCollateral::prepare(*given.dcap, *basis.anchors);
   if (const attest::Check* const failed = basis.dcap->checks().first_failure(); failed != nullptr) {
-    return Error(ErrorCategory::kUsage, options.collateral + ": " + failed->name + ": expected " + failed->expected +
-                                            ", found " + failed->actual);
+    return Error(ErrorCategory::kUsage, "the DCAP collateral of --collateral: " + failed->name + ": expected " +
+                                            failed->expected + ", found " + failed->actual);
   }
   return basis;
 }

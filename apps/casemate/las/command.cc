@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "casemate/las/clean_start.h"
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 #include "crypto/host_configuration.h"
 #include "las/client.h"
@@ -181,6 +182,13 @@ Result<void> start_clean_again(const std::vector<std::string>& words) {
 }
 
 }  // namespace
+
+CommandText describe_las() {
+  Options options;
+  CLI::App app;
+  describe_options(app, options);
+  return read_words(app, "las", kHelp);
+}
 
 int las_command(const std::vector<std::string>& words) {
   if (words.empty() || std::ranges::find(words, "--help") != words.end()) {

@@ -8,9 +8,11 @@
 #include <cstdio>
 #include <ctime>
 
+#include "casemate/log/describe.h"
 #include "casemate/log/log_options.h"
 #include "casemate/log/log_source.h"
 #include "casemate/program_search.h"
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 
 namespace casemate::log_tool {
@@ -183,6 +185,14 @@ Result<void> execute(const Command& command, const std::vector<std::string>& wor
 }  // namespace casemate::log_tool
 
 namespace casemate::cli {
+
+CommandText describe_log() {
+  CommandText text{"log", "", log_tool::kHelp, {{{"--help", "-h"}, false, ""}}, {}};
+  for (const log_tool::Command& command : log_tool::kCommands) {
+    text.commands.push_back({command.name, "", log_tool::kHelp, log_tool::option_texts(), {}});
+  }
+  return text;
+}
 
 int log_command(const std::vector<std::string>& words) {
   using namespace log_tool;

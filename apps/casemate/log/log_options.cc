@@ -1,5 +1,7 @@
 #include "casemate/log/log_options.h"
 
+#include "casemate/log/describe.h"
+
 namespace casemate::log_tool {
 
 Error misuse(const std::string& what) { return Error(ErrorCategory::kUsage, what + "; see `casemate log --help`"); }
@@ -15,6 +17,8 @@ constexpr ValueOption kValueOptions[] = {
     {"--key-file", &Options::key_file}, {"--passphrase-file", &Options::passphrase_file},
     {"--log-id", &Options::log_id},     {"--since", &Options::since},
 };
+
+constexpr const char* kSessionOption = "--session";  // may be repeated
 
 struct Flag {
   const char* name;
@@ -40,7 +44,7 @@ bool take_flag(const std::string& word, Options& options) {
 
 // Where the value of the option `word` belongs; null when it is no such option.
 std::string* target_of(const std::string& word, Options& options) {
-  if (word == "--session") return &options.sessions.emplace_back();
+  if (word == kSessionOption) return &options.sessions.emplace_back();
   for (const ValueOption& option : kValueOptions) {
     if (word == option.name) return &(options.*option.target);
   }
@@ -48,6 +52,14 @@ std::string* target_of(const std::string& word, Options& options) {
 }
 
 }  // namespace
+
+std::vector<cli::OptionText> option_texts() {
+  std::vector<cli::OptionText> texts;
+  for (const ValueOption& option : kValueOptions) texts.push_back({{option.name}, true, ""});
+  texts.push_back({{kSessionOption}, true, ""});
+  for (const Flag& flag : kFlags) texts.push_back({{flag.name}, false, ""});
+  return texts;
+}
 
 Result<Options> parse_options(const std::vector<std::string>& words) {
   Options options;

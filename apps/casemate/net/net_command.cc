@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "casemate/net/connection_trial.h"
+#include "casemate/reference/tools.h"
 #include "casemate/session/session_files.h"
 #include "casemate/subcommands.h"
 #include "keeper/network_endpoints.h"
@@ -38,9 +39,7 @@ struct Options {
   unsigned timeout_seconds = 10;
 };
 
-Result<Options> parse(std::vector<std::string> words) {
-  Options options;
-  CLI::App tool;
+void describe_options(CLI::App& tool, Options& options) {
   tool.set_help_flag();
   tool.require_subcommand(1);
   CLI::App* const explain = tool.add_subcommand("explain");
@@ -51,13 +50,19 @@ Result<Options> parse(std::vector<std::string> words) {
   test->add_option("RULES", options.file)->required();
   test->add_option("ENDPOINT", options.endpoint)->required();
   test->add_option("--timeout", options.timeout_seconds)->check(CLI::Range(1, 3600));
+}
+
+Result<Options> parse(std::vector<std::string> words) {
+  Options options;
+  CLI::App tool;
+  describe_options(tool, options);
   try {
     std::reverse(words.begin(), words.end());
     tool.parse(words);
   } catch (const CLI::ParseError& error) {
     return Error(ErrorCategory::kUsage, std::string(error.what()) + "; see `casemate net --help`");
   }
-  options.verb = explain->parsed() ? "explain" : "test";
+  options.verb = tool.get_subcommands().front()->get_name();
   return options;
 }
 
@@ -144,8 +149,17 @@ int run(const Options& options) {
 
 }  // namespace
 
+CommandText describe_net() {
+  Options options;
+  CLI::App tool;
+  describe_options(tool, options);
+  return read_words(tool, "net", kHelp);
+}
+
 int net_command(const std::vector<std::string>& words) {
-  if (words.empty() || words.front() == "--help" || words.front() == "-h") {
+  const bool asks_for_help =
+      words.empty() || words.front() == "-h" || std::ranges::find(words, "--help") != words.end();
+  if (asks_for_help) {
     std::fputs(kHelp, words.empty() ? stderr : stdout);
     return words.empty() ? kExitUsage : 0;
   }

@@ -68,9 +68,12 @@ Result<StartRequest> ask_own_cas(const RunProgram& run) {
   request.session = session.name;
   request.service = service.name;
   for (const protocol::Variable& variable : variables_of_host()) {
-    const bool is_wanted = std::ranges::any_of(service.environment, [&](const policy::EnvironmentVariable& wanted) {
-      return wanted.pass_through && wanted.name == variable.name;
-    });
+    const bool is_token =
+        variable.name == "CASEMATE_SERVICE_ACCESS_TOKEN" || variable.name == "SCONE_SERVICE_ACCESS_TOKEN";
+    const bool is_wanted =
+        is_token || std::ranges::any_of(service.environment, [&](const policy::EnvironmentVariable& wanted) {
+          return wanted.pass_through && wanted.name == variable.name;
+        });
     if (is_wanted) request.environment.push_back(variable);
   }
   request.volumes = state.volumes();

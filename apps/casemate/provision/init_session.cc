@@ -20,6 +20,7 @@
 #include "casemate/program_search.h"
 #include "casemate/provision/init_session.h"
 #include "casemate/provision/state_directory.h"
+#include "casemate/reference/tools.h"
 #include "casemate/session/session_files.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
@@ -46,6 +47,16 @@ struct Options {
   std::vector<std::string> files, trees, words;
 };
 
+// An option and what takes its value: one word, or the list of all.
+struct OptionRow {
+  const char* name;
+  std::string Options::*word;
+  std::vector<std::string> Options::*list;
+};
+constexpr OptionRow kOptions[] = {{"-o", &Options::output, nullptr},    {"--output", &Options::output, nullptr},
+                                  {"--name", &Options::name, nullptr},  {"--state", &Options::state, nullptr},
+                                  {"--file", nullptr, &Options::files}, {"--tree", nullptr, &Options::trees}};
+
 Error usage(const std::string& text) {
   return Error(ErrorCategory::kUsage, text + "; see `casemate session init --help`");
 }
@@ -60,19 +71,12 @@ Result<Options> parse(const std::vector<std::string>& words) {
   for (; at < words.size() && words[at].starts_with('-') && words[at] != "--"; ++at) {
     const std::string option = words[at];
     const std::string given = CASEMATE_TRY(value());
-    if (option == "-o" || option == "--output") {
-      options.output = given;
-    } else if (option == "--name") {
-      options.name = given;
-    } else if (option == "--state") {
-      options.state = given;
-    } else if (option == "--file") {
-      options.files.push_back(given);
-    } else if (option == "--tree") {
-      options.trees.push_back(given);
-    } else {
-      return usage("unknown option " + option);
-    }
+    const auto row = std::ranges::find(kOptions, option, &OptionRow::name);
+    if (row == std::end(kOptions)) return usage("unknown option " + option);
+    if (row->word != nullptr)
+      options.*row->word = given;
+    else
+      (options.*row->list).push_back(given);
   }
   if (at < words.size() && words[at] == "--") ++at;
   options.words.assign(words.begin() + static_cast<std::ptrdiff_t>(at), words.end());
@@ -333,6 +337,12 @@ Result<std::string> write_policy(const Options& options) {
 }
 
 }  // namespace
+
+CommandText describe_session_init() {
+  CommandText text{"init", "write the first policy of a program", kHelp, {{{"--help"}, false, ""}}, {}, true};
+  for (const OptionRow& row : kOptions) text.options.push_back({{row.name}, true, ""});
+  return text;
+}
 
 int init_session(const std::vector<std::string>& words) {
   if (std::ranges::find(words, "--help") != words.end()) {

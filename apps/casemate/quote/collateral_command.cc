@@ -8,6 +8,7 @@
 #include "attest/collateral_cache.h"
 #include "casemate/quote/collateral_source.h"
 #include "casemate/quote/evidence_files.h"
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 
 namespace casemate::cli {
@@ -122,11 +123,7 @@ Result<int> list(const Request& request) {
   return std::fflush(stdout) == 0 ? 0 : kExitUsage;
 }
 
-}  // namespace
-
-int quote_collateral_command(const std::vector<std::string>& words) {
-  Request request;
-  CLI::App app("", "casemate quote collateral");
+void describe_words(CLI::App& app, Request& request) {
   app.require_subcommand(1);
   const auto add = [&](const char* name) {
     CLI::App* command = app.add_subcommand(name);
@@ -146,18 +143,38 @@ int quote_collateral_command(const std::vector<std::string>& words) {
   fetch_words->add_option("files", request.files);
   describe_fetch(*fetch_words, request.fetch);
   add("list");
+}
+
+std::string help_text() {
+  std::string text(kCollateralHelp);
+  return text.replace(text.find("%s"), 2, kFetchHelp);
+}
+
+}  // namespace
+
+CommandText describe_quote_collateral() {
+  Request request;
+  CLI::App app;
+  describe_words(app, request);
+  return read_words(app, "collateral", help_text());
+}
+
+int quote_collateral_command(const std::vector<std::string>& words) {
+  Request request;
+  CLI::App app("", "casemate quote collateral");
+  describe_words(app, request);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::CallForHelp&) {
-    std::printf(kCollateralHelp, kFetchHelp);
+    std::fputs(help_text().c_str(), stdout);
     return 0;
   } catch (const CLI::ParseError& error) {
     return complain(std::string(error.what()) + "; see `casemate quote collateral --help`", kExitUsage);
   }
-  const Result<int> outcome = import_words->parsed()   ? import_files(request)
-                              : fetch_words->parsed()  ? fetch(request)
-                              : export_words->parsed() ? export_file(request)
-                                                       : list(request);
+  const Result<int> outcome = app.got_subcommand("import")   ? import_files(request)
+                              : app.got_subcommand("fetch")  ? fetch(request)
+                              : app.got_subcommand("export") ? export_file(request)
+                                                             : list(request);
   return outcome ? outcome.value() : complain(outcome.error());
 }
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 #include "crypto/bytes.h"
 #include "las/tsm_report.h"
@@ -74,7 +75,23 @@ int ask_hardware(const GetOptions& options, const crypto::Bytes& nonce) {
   return file ? 0 : complain(options.output + ": cannot write the quote there");
 }
 
+void describe_words(CLI::App& app, GetOptions& options) {
+  app.set_help_flag();
+  app.add_option("--nonce", options.nonce)->required();
+  app.add_option("--output", options.output)->required();
+  CLI::Option* const service = app.add_option("--las", options.service);
+  CLI::Option* const hardware = app.add_flag("--hardware", options.hardware)->excludes(service);
+  app.add_option("--tsm", options.tsm)->needs(hardware);
+}
+
 }  // namespace
+
+CommandText describe_quote_get() {
+  GetOptions options;
+  CLI::App app;
+  describe_words(app, options);
+  return read_words(app, "get", kGetHelp);
+}
 
 int quote_get_command(const std::vector<std::string>& words) {
   if (std::ranges::find(words, "--help") != words.end()) {
@@ -83,12 +100,7 @@ int quote_get_command(const std::vector<std::string>& words) {
   }
   GetOptions options;
   CLI::App app("", "casemate quote get");
-  app.set_help_flag();
-  app.add_option("--nonce", options.nonce)->required();
-  app.add_option("--output", options.output)->required();
-  CLI::Option* const service = app.add_option("--las", options.service);
-  CLI::Option* const hardware = app.add_flag("--hardware", options.hardware)->excludes(service);
-  app.add_option("--tsm", options.tsm)->needs(hardware);
+  describe_words(app, options);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {

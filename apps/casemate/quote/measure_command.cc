@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "casemate/quote/measured_file.h"
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 
 namespace casemate::cli {
@@ -68,15 +69,26 @@ int run(const Request& request) {
   return print(request, measured.value());
 }
 
-}  // namespace
-
-int measure_command(const std::vector<std::string>& words) {
-  Request request;
-  CLI::App app("", "casemate measure");
+void describe_words(CLI::App& app, Request& request) {
   app.add_option("file", request.file)->required();
   CLI::Option* sgxs = app.add_flag("--sgxs", request.is_sgxs);
   app.add_option("--write-sgxs", request.stream_file)->excludes(sgxs);
   app.add_flag("--json", request.json);
+}
+
+}  // namespace
+
+CommandText describe_measure() {
+  Request request;
+  CLI::App app;
+  describe_words(app, request);
+  return read_words(app, "measure", kMeasureHelp);
+}
+
+int measure_command(const std::vector<std::string>& words) {
+  Request request;
+  CLI::App app("", "casemate measure");
+  describe_words(app, request);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::CallForHelp&) {

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "casemate/quote/collateral_command.h"
+#include "casemate/quote/get.h"
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 
 namespace casemate::cli {
@@ -95,6 +98,14 @@ void describe_verify(CLI::App& app, Parsed& parsed) {
   app.add_option("--minimum-tcb", parsed.minimum_tcb);
   app.add_option("--minimum-evaluation-data", parsed.minimum_evaluation_data)->check(CLI::Range(0, 1 << 30));
   app.add_option("--expect", parsed.expected)->allow_extra_args(false);
+}
+
+void describe_words(CLI::App& app, Parsed& parsed) {
+  app.require_subcommand(1);
+  CLI::App* const show = app.add_subcommand("show");
+  show->add_option("file", parsed.show.file)->required();
+  show->add_flag("--json", parsed.json);
+  describe_verify(*app.add_subcommand("verify"), parsed);
 }
 
 std::string lower(std::string text) {
@@ -216,15 +227,20 @@ PrintText complaint(const std::string& text) {
 
 }  // namespace
 
+CommandText describe_quote() {
+  Parsed parsed;
+  CLI::App app;
+  describe_words(app, parsed);
+  CommandText text = read_words(app, "quote", kHelp);
+  text.commands.push_back(describe_quote_collateral());
+  text.commands.push_back(describe_quote_get());
+  return text;
+}
+
 QuoteRequest parse_quote_words(const std::vector<std::string>& words) {
   Parsed parsed;
   CLI::App app("", "casemate quote");
-  app.require_subcommand(1);
-  CLI::App* show = app.add_subcommand("show");
-  show->add_option("file", parsed.show.file)->required();
-  show->add_flag("--json", parsed.json);
-  CLI::App* verify = app.add_subcommand("verify");
-  describe_verify(*verify, parsed);
+  describe_words(app, parsed);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::CallForHelp&) {
@@ -233,7 +249,7 @@ QuoteRequest parse_quote_words(const std::vector<std::string>& words) {
     return complaint(error.what());
   }
   parsed.show.form = parsed.json ? OutputForm::kJson : OutputForm::kTable;
-  if (show->parsed()) return parsed.show;
+  if (app.got_subcommand("show")) return parsed.show;
   Result<QuoteRequest> request = judge_verify(parsed);
   return request ? std::move(request).value() : QuoteRequest(complaint(request.error().message()));
 }

@@ -6,6 +6,7 @@
 
 #include "casemate/quote/evidence_files.h"
 #include "casemate/quote/measured_file.h"
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 #include "evidence/sgx_report.h"
 #include "evidence/sigstruct.h"
@@ -98,11 +99,7 @@ int run(const Request& request) {
   return file.flush() ? 0 : complain("cannot write " + request.output_file, kExitUsage);
 }
 
-}  // namespace
-
-int sign_command(const std::vector<std::string>& words) {
-  Request request;
-  CLI::App app("", "casemate sign");
+void describe_words(CLI::App& app, Request& request) {
   app.add_option("file", request.file)->required();
   app.add_option("--key", request.key_file)->required();
   app.add_option("-o,--output", request.output_file)->required();
@@ -111,6 +108,21 @@ int sign_command(const std::vector<std::string>& words) {
   app.add_option("--svn", request.svn);
   app.add_option("--date", request.date);
   app.add_flag("--debug", request.allows_debug);
+}
+
+}  // namespace
+
+CommandText describe_sign() {
+  Request request;
+  CLI::App app;
+  describe_words(app, request);
+  return read_words(app, "sign", kSignHelp);
+}
+
+int sign_command(const std::vector<std::string>& words) {
+  Request request;
+  CLI::App app("", "casemate sign");
+  describe_words(app, request);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::CallForHelp&) {

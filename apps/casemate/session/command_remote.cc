@@ -156,6 +156,23 @@ Result<int> delete_session(const Options& options) {
   return 0;
 }
 
+Result<int> show_certificate(const Options& options) {
+  RemoteCas remote = CASEMATE_TRY(remote_of(options));
+  const RemoteAnswer answer = CASEMATE_TRY(remote.ask("GET", "/v1/certificates/" + cas_tool::encoded(options.secret)));
+  if (!answer.is_good()) return refused(answer);
+  const Json found = CASEMATE_TRY(object_of(answer));
+  const std::string text = member(found, options.chain ? "chain" : "certificate");
+  if (options.output.empty()) {
+    std::fputs(text.c_str(), stdout);
+  } else if (auto written = write_file(options.output, text); !written) {
+    return written.error();
+  }
+  std::fprintf(stderr, "%s: version %llu, until %s\n", member(found, "kind").c_str(),
+               static_cast<unsigned long long>(found.value("version", std::uint64_t{0})),
+               member(found, "not_after").c_str());
+  return 0;
+}
+
 Result<int> list_sessions(const Options& options) {
   RemoteCas remote = CASEMATE_TRY(remote_of(options));
   std::string after;

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "casemate/provision/init_session.h"
+#include "casemate/reference/tools.h"
 #include "casemate/session/session_options.h"
 #include "casemate/subcommands.h"
 
@@ -15,12 +16,23 @@ struct CommandRow {
   Result<int> (*run)(const Options& options);
 };
 constexpr CommandRow kCommands[] = {
-    {"check", check_sessions},       {"hash", hash_session},        {"diff", show_difference},
-    {"explain", explain_session},    {"sign", sign_change},         {"verify-approval", verify_approval},
-    {"create", create_session},      {"update", update_session},    {"read", read_session},
-    {"delete", delete_session},      {"list", list_sessions},       {"propose", propose_change},
-    {"proposals", list_proposals},   {"approve", approve_proposal}, {"apply", apply_proposal},
+    {"check", check_sessions},
+    {"hash", hash_session},
+    {"diff", show_difference},
+    {"explain", explain_session},
+    {"sign", sign_change},
+    {"verify-approval", verify_approval},
+    {"create", create_session},
+    {"update", update_session},
+    {"read", read_session},
+    {"delete", delete_session},
+    {"list", list_sessions},
+    {"propose", propose_change},
+    {"proposals", list_proposals},
+    {"approve", approve_proposal},
+    {"apply", apply_proposal},
     {"withdraw", withdraw_proposal},
+    {"certificate", show_certificate},
 };
 
 int finish(const Result<int>& result) {
@@ -34,6 +46,12 @@ int finish(const Result<int>& result) {
 }  // namespace casemate::session_tool
 
 namespace casemate::cli {
+
+CommandText describe_session() {
+  CommandText text = session_tool::describe_words();
+  text.commands.insert(text.commands.begin(), describe_session_init());
+  return text;
+}
 
 int session_command(const std::vector<std::string>& words) {
   using namespace session_tool;

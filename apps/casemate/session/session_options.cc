@@ -117,6 +117,14 @@ void add_delete(CLI::App& tool, Options& options) {
   add_cas_options(*command, options);
 }
 
+void add_certificate(CLI::App& tool, Options& options) {
+  CLI::App* command = tool.add_subcommand("certificate", "a certificate that its session gives to everybody, as PEM");
+  command->add_option("NAME", options.secret, "SESSION/SECRET, which has `export_public: true`")->required();
+  command->add_flag("--chain", options.chain, "with the certificates of its issuers");
+  command->add_option("-o,--output", options.output, "where it goes (standard output)");
+  add_cas_options(*command, options);
+}
+
 void add_list(CLI::App& tool, Options& options) {
   CLI::App* command = tool.add_subcommand("list", "names of the sessions that this client may read");
   add_cas_options(*command, options);
@@ -158,19 +166,31 @@ void add_withdraw(CLI::App& tool, Options& options) {
   add_cas_options(*command, options);
 }
 
-}  // namespace
+constexpr const char* kDescription =
+    "Sessions (policies): what may run, with which secrets, and who may change that.\n"
+    "The language: docs/formats/session.md. `casemate session init -- PROGRAM` writes a first one.";
 
-std::variant<Options, Ending> parse_options(const std::vector<std::string>& words) {
-  Options options;
-  CLI::App tool(
-      "Sessions (policies): what may run, with which secrets, and who may change that.\n"
-      "The language: docs/formats/session.md. `casemate session init -- PROGRAM` writes a first one.",
-      "casemate session");
+void add_commands(CLI::App& tool, Options& options) {
   tool.require_subcommand(1);
   for (const auto& add :
        {add_check, add_hash, add_diff, add_explain, add_sign, add_verify, add_create, add_update, add_read, add_delete,
-        add_list, add_propose, add_proposals, add_approve, add_apply, add_withdraw})
+        add_certificate, add_list, add_propose, add_proposals, add_approve, add_apply, add_withdraw})
     add(tool, options);
+}
+
+}  // namespace
+
+cli::CommandText describe_words() {
+  Options options;
+  CLI::App tool(kDescription, "casemate session");
+  add_commands(tool, options);
+  return cli::read_words(tool, "session");
+}
+
+std::variant<Options, Ending> parse_options(const std::vector<std::string>& words) {
+  Options options;
+  CLI::App tool(kDescription, "casemate session");
+  add_commands(tool, options);
   try {
     std::vector<std::string> reversed(words.rbegin(), words.rend());
     tool.parse(reversed);

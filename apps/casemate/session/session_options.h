@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "casemate/reference/command_text.h"
 
 namespace casemate::session_tool {
 
@@ -28,6 +29,7 @@ struct Options {
   std::string creator_key, proposed_at, now;
   std::string cas, client_directory;  // commands that talk to a CAS
   bool break_glass = false;
+  bool chain = false;
 };
 
 // What ends the command at once: help, or a mistake in the words.
@@ -37,6 +39,7 @@ struct Ending {
 };
 
 std::variant<Options, Ending> parse_options(const std::vector<std::string>& words);
+cli::CommandText describe_words();  // without `init`, which has its own parser
 
 // Exit code, after the work is done and printed; errors are the caller's to print.
 Result<int> check_sessions(const Options& options);
@@ -50,6 +53,7 @@ Result<int> create_session(const Options& options);
 Result<int> update_session(const Options& options);
 Result<int> read_session(const Options& options);
 Result<int> delete_session(const Options& options);
+Result<int> show_certificate(const Options& options);
 Result<int> list_sessions(const Options& options);
 Result<int> propose_change(const Options& options);
 Result<int> list_proposals(const Options& options);

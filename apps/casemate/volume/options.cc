@@ -1,5 +1,7 @@
 #include "casemate/volume/options.h"
 
+#include "casemate/volume/describe.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -182,6 +184,19 @@ std::string described(const OptionRow& row) {
 
 Result<Options> parse_options(const Command& command, const std::vector<std::string>& words) {
   return Parser(command, words).parse();
+}
+
+cli::CommandText describe(const Command& command) {
+  cli::CommandText text{command.name, command.summary, help_of(command), {}, {}};
+  for (const OptionRow& row : kOptions) {
+    if (!takes_option(command, row.name)) continue;
+    cli::OptionText& option = text.options.emplace_back();
+    if (row.letter != 0) option.names.push_back(std::string("-") + row.letter);
+    option.names.push_back(std::string("--") + row.name);
+    option.takes_value = row.value != nullptr;
+    option.help = row.help;
+  }
+  return text;
 }
 
 std::string help_of(const Command& command) {

@@ -5,8 +5,10 @@
 #include <string>
 
 #include "casemate/program_search.h"
+#include "casemate/reference/tools.h"
 #include "casemate/subcommands.h"
 #include "casemate/volume/commands.h"
+#include "casemate/volume/describe.h"
 #include "casemate/volume/options.h"
 
 namespace casemate::volume_tool {
@@ -206,6 +208,12 @@ int execute(const Command& command, const std::vector<std::string>& words) {
 }  // namespace casemate::volume_tool
 
 namespace casemate::cli {
+
+CommandText describe_volume() {
+  CommandText text{"volume", "", volume_tool::help_of_all(volume_tool::kCommands), {{{"-h", "--help"}, false, ""}}, {}};
+  for (const volume_tool::Command& command : volume_tool::kCommands) text.commands.push_back(describe(command));
+  return text;
+}
 
 int volume_command(const std::vector<std::string>& words) {
   using volume_tool::kCommands;

@@ -39,6 +39,7 @@ const std::vector<ClientApi::Route>& RouteTable::all() {
       {"GET", "/v1/log/export", kCertificate, &ClientApi::log_export},
       {"POST", "/v1/backups", kOwner, &ClientApi::make_backup},
       {"GET", "/v1/refusals/{id}", kCertificate, &ClientApi::read_refusal},
+      {"GET", "/v1/certificates/{name}", kPublic, &ClientApi::read_certificate},
   };
   return table;
 }

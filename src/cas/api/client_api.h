@@ -101,6 +101,7 @@ class ClientApi {
   Answer log_export(const Call& call);
   Answer make_backup(const Call& call);
   Answer read_refusal(const Call& call);
+  Answer read_certificate(const Call& call);
 
   Store& store_;
   SessionRegistry& registry_;

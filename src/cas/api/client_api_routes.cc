@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "cas/api/client_api_internal.h"
+#include "cas/service/public_certificates.h"
 #include "cas/sessions/tables.h"
 #include "crypto/hash.h"
 #include "crypto/secret.h"
@@ -374,6 +375,30 @@ ClientApi::Answer ClientApi::read_refusal(const Call& call) {
                       {"expected", refusal->expected},
                       {"found", refusal->actual},
                       {"advice", refusal->advice}});
+}
+
+// "SESSION/SECRET": secrets have no slashes.
+ClientApi::Answer ClientApi::read_certificate(const Call& call) {
+  const std::size_t slash = call.value.rfind('/');
+  const std::string session = call.value.substr(0, slash == std::string::npos ? 0 : slash);
+  const std::string secret = call.value.substr(slash + 1);
+  const auto found = public_certificate(store_, registry_, session, secret, registry_.now_ms());
+  if (!found && found.error().category() == ErrorCategory::kUsage) {
+    return Refusal(RefusalKind::kConflict, "this certificate cannot be issued", found.error().message());
+  }
+  if (!found) return Answer(found.error());
+  if (!found.value()) {
+    return Refusal(RefusalKind::kNotFound, "there is no public certificate of this name",
+                   "sessions publish certificates with `export_public: true`");
+  }
+  const PublicCertificate& certificate = *found.value();
+  return json_answer({{"session", session},
+                      {"name", secret},
+                      {"kind", policy::name_of(certificate.kind)},
+                      {"version", certificate.version},
+                      {"not_after", certificate.not_after},
+                      {"certificate", certificate.certificate},
+                      {"chain", certificate.chain}});
 }
 
 }  // namespace casemate::cas

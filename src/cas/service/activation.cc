@@ -10,6 +10,7 @@
 #include "cas/sessions/tables.h"
 #include "crypto/random.h"
 #include "evidence/simulation.h"
+#include "policy/check.h"
 
 namespace casemate::cas {
 namespace {
@@ -28,6 +29,9 @@ class [[nodiscard]] Judged {
  public:
   Judged(T value) : value_(std::move(value)) {}
   Judged(Reason reason) : reason_(std::move(reason)) {}
+  Judged(StartRefusal refusal)
+      : reason_(Reason{std::move(refusal.rule), std::move(refusal.expected), std::move(refusal.actual),
+                       std::move(refusal.advice)}) {}
   Judged(const Error& error) : reason_(Reason{error.message(), "", "", ""}) {}
   bool has_value() const { return value_.has_value(); }
   explicit operator bool() const { return has_value(); }
@@ -63,12 +67,13 @@ std::string list_of(const std::vector<std::string>& words) {
 
 // --- what the session demands of the evidence
 
-Judged<Fine> check_tdx(const attest::VerificationResult& result, const policy::Security& security,
-                       const policy::Service& service) {
-  const std::vector<attest::AppraisalPolicy> policies = tdx_policies(security, service);
+// `policies`: what the session accepts of this platform; one that fits suffices.
+Judged<Fine> check_node(const attest::VerificationResult& result, const std::vector<attest::AppraisalPolicy>& policies,
+                        const policy::Service& service) {
+  const std::string platform = attest::to_text(*result.platform);
   if (policies.empty()) {
-    return Reason{"`tee` of service '" + service.name + "'", list_of(service.tee), "tdx",
-                  "tee: [tdx], with reference values in `node`, accepts it"};
+    return Reason{"`tee` of service '" + service.name + "'", list_of(service.tee), platform,
+                  "tee: [" + platform + "], with reference values in `node`, accepts it"};
   }
   std::optional<Reason> first;
   for (const attest::AppraisalPolicy& wanted : policies) {
@@ -87,9 +92,10 @@ Judged<Fine> check_platform(const attest::VerificationResult& result, const poli
   if (const attest::Check* const failed = result.checks.first_failure(); failed != nullptr) {
     return Reason{"evidence: " + failed->name, failed->expected, failed->actual, ""};
   }
-  if (result.platform == attest::Platform::kTdx) return check_tdx(result, *security, service);
+  if (result.platform == attest::Platform::kTdx) return check_node(result, tdx_policies(*security, service), service);
+  if (result.platform == attest::Platform::kSnp) return check_node(result, snp_policies(*security, service), service);
   if (result.platform != attest::Platform::kSimulation) {
-    return Reason{"evidence of hardware", "simulation or tdx",
+    return Reason{"evidence of hardware", "simulation, tdx or snp",
                   result.platform ? attest::to_text(*result.platform) : "unknown",
                   "this version of the CAS does not appraise it"};
   }
@@ -147,12 +153,8 @@ bool protects_unix_socket(const policy::Network& network) {
 
 // What this version does not enforce must not be believed to be enforced.
 Judged<Fine> check_enforceable(const policy::Session& session, const policy::Service& service) {
-  const policy::Security* const security = session.security_rules();
   const policy::Image* const image = session.find_image(service.image);
   const std::pair<bool, const char*> missing[] = {
-      {security != nullptr && security->one_time_password.has_value(), "one_time_password_shared_secret"},
-      {security != nullptr && security->service_access_token.has_value(), "service_access_token"},
-      {security != nullptr && security->singleton, "singleton_enclaves"},
       {protects_unix_socket(service.network), "network: protected unix sockets"},
       {service.file_protection.is_given(), "fspf_path"}};
   for (const auto& [is_asked, key] : missing) {
@@ -235,14 +237,50 @@ protocol::VolumeCasLoss cas_loss_of(const policy::Volume& volume) {
   }
 }
 
+// A volume as its owner has it, which may be another session.
+struct OwnedVolume {
+  StoredSessionPointer keep;  // the other session; null: the consumer itself
+  const policy::Session* owner = nullptr;
+  const policy::Volume* volume = nullptr;
+  // To the service: its name, or that of another session's, absolute: "/SESSION/NAME".
+  std::string granted_name() const { return keep ? "/" + owner->name + "/" + volume->name : volume->name; }
+  std::string row_key() const { return session_row_key(owner->name, volume->name); }
+};
+
+Judged<OwnedVolume> owned_volume(const SessionRegistry& sessions, const StoredSession& consumer,
+                                 const std::string& name, Change& change) {
+  const policy::Volume* const volume = consumer.session.find_volume(name);
+  if (volume == nullptr) return Reason{"volume '" + name + "' is not in the session", "", "", ""};
+  if (!volume->import) return OwnedVolume{nullptr, &consumer.session, volume};
+  const policy::Import& import = *volume->import;
+  StoredSessionPointer owner = CASEMATE_TRY(sessions.find(import.session));
+  const policy::Volume* const original = owner ? owner->session.find_volume(import.name) : nullptr;
+  const std::string hash = crypto::to_hex(consumer.record.hash);
+  const std::string rule = "volume '" + name + "' is imported from session '" + import.session + "'";
+  if (original == nullptr || !policy::is_exported_to(original->exports, consumer.session.name, hash)) {
+    return Reason{rule, "an `export` to this session", "none", "the owner of '" + import.session + "' must add one"};
+  }
+  if (original->import) {
+    return Reason{rule, "a volume of its own", "one that it imports itself", "import it from its owner"};
+  }
+  change.checks.push_back({number_of(Table::kSessions), import.session, owner->row_version});
+  const policy::Session* const owning = &owner->session;
+  return OwnedVolume{std::move(owner), owning, original};
+}
+
 Judged<Fine> fill_volumes(protocol::Configuration& to, Change& change, const Snapshot& snapshot,
-                          const policy::Session& session, const policy::Image& image, ByteView holder) {
+                          const SessionRegistry& sessions, const StoredSession& consumer, const policy::Image& image,
+                          ByteView holder) {
   for (const policy::Mount& mount : image.mounts) {
-    const policy::Volume* const volume = session.find_volume(mount.volume);
-    if (volume == nullptr || volume->import) {
-      return Reason{"volume '" + mount.volume + "': imports are not supported by this version", "", "", ""};
+    const OwnedVolume owned = CASEMATE_TRY(owned_volume(sessions, consumer, mount.volume, change));
+    const policy::Volume* const volume = owned.volume;
+    const std::string key = owned.row_key();
+    const bool is_known = std::ranges::any_of(change.rows, [&](const RowChange& other) {
+      return other.table == number_of(Table::kVolumes) && other.key == key;
+    });
+    if (is_known) {
+      return Reason{"volume '" + mount.volume + "' is mounted twice", "", "", "mount it at one path"};
     }
-    const std::string key = session_row_key(session.name, volume->name);
     auto row = CASEMATE_TRY(snapshot.find(number_of(Table::kVolumes), key));
     VolumeRecord record;
     if (row) {
@@ -252,7 +290,7 @@ Judged<Fine> fill_volumes(protocol::Configuration& to, Change& change, const Sna
       if (auto filled = crypto::random_bytes(record.key.expose_for_writing()); !filled) return filled.error();
     }
     protocol::GrantedVolume granted;
-    granted.name = volume->name;
+    granted.name = owned.granted_name();
     granted.path = mount.path;
     std::ranges::copy(record.key.expose(), granted.key.begin());
     granted.is_new = !record.has_position;
@@ -264,7 +302,7 @@ Judged<Fine> fill_volumes(protocol::Configuration& to, Change& change, const Sna
     crypto::wipe(granted.key);
     record.holder = crypto::to_bytes(holder);
     change.rows.push_back(
-        {number_of(Table::kVolumes), key, session.name, encode_record(record), row ? row->version : kAbsent});
+        {number_of(Table::kVolumes), key, owned.owner->name, encode_record(record), row ? row->version : kAbsent});
   }
   return Fine{};
 }
@@ -307,8 +345,14 @@ void log_activation(Change& change, const protocol::ProvisionRequest& request, c
 class Attempt {
  public:
   Attempt(Store& store, const SessionRegistry& sessions, const protocol::ProvisionRequest& request,
-          const attest::VerificationResult& verified, std::uint64_t now)
-      : sessions_(sessions), request_(request), result_(verified), now_(now), snapshot_(store.snapshot()) {}
+          const attest::VerificationResult& verified, InstanceWatch& watch, std::uint64_t now)
+      : store_(store),
+        sessions_(sessions),
+        request_(request),
+        result_(verified),
+        watch_(watch),
+        now_(now),
+        snapshot_(store.snapshot()) {}
 
   Judged<Activation> run() {
     static_cast<void>(CASEMATE_TRY(find()));
@@ -320,35 +364,62 @@ class Attempt {
     Activation activation;
     activation.holder.resize(protocol::kProvisionHolderSize);
     if (auto filled = crypto::random_bytes(activation.holder); !filled) return filled.error();
+    static_cast<void>(CASEMATE_TRY(check_start(secrets, activation.holder)));
+    take_place(activation);
     const policy::Image& image = *session().find_image(service_->image);
     protocol::Configuration& to = activation.configuration;
     to.holder = activation.holder;
     static_cast<void>(CASEMATE_TRY(fill_words(to, session(), *service_, secrets, request_)));
     static_cast<void>(CASEMATE_TRY(fill_files(to, session(), image, secrets)));
     to.network = CASEMATE_TRY(granted_network(session(), *service_, secrets));
-    static_cast<void>(CASEMATE_TRY(fill_volumes(to, change_, snapshot_, session(), image, activation.holder)));
+    static_cast<void>(
+        CASEMATE_TRY(fill_volumes(to, change_, snapshot_, sessions_, *stored_, image, activation.holder)));
     secrets.add_to(change_);
     log_activation(change_, request_, result_, *stored_, secrets.names(), to);
     return activation;
   }
 
   Change& change() { return change_; }
+  // What a refusal leaves to be committed: a wrong one-time password. No rows: nothing.
+  Change& trace_of_refusal() { return trace_; }
 
  private:
   const policy::Session& session() const { return stored_ ? stored_->session : no_session(); }
+
+  Judged<Fine> check_start(const ServiceSecrets& secrets, const Bytes& holder) {
+    StartRules rules(snapshot_, session(), request_, now_, change_);
+    std::optional<StartRefusal> refusal = CASEMATE_TRY(rules.check_token(secrets));
+    if (!refusal) refusal = CASEMATE_TRY(rules.check_singleton(watch_, holder, StartRules::Start::kNew));
+    if (!refusal) refusal = CASEMATE_TRY(rules.check_password(secrets));
+    trace_ = std::move(rules.wrong_try());
+    if (refusal) return *std::move(refusal);
+    return Fine{};
+  }
+
+  // Before others can see its row: they ask the watch whether it is there.
+  void take_place(Activation& activation) {
+    if (!session().security_rules()->singleton) return;
+    activation.place =
+        std::make_shared<InstancePlace>(store_, watch_, request_.session, request_.service, activation.holder);
+  }
 
   // One that goes on over a new connection has everything already: it learns what the CAS knows of its volumes, and
   // takes none. Whether it still holds them shows when it reports.
   Judged<Activation> resume() {
     Activation activation;
     activation.holder = activation.configuration.holder = request_.resumed;
+    take_place(activation);
+    const StartRules rules(snapshot_, session(), request_, now_, change_);
+    std::optional<StartRefusal> refusal =
+        CASEMATE_TRY(rules.check_singleton(watch_, activation.holder, StartRules::Start::kResumed));
+    if (refusal) return *std::move(refusal);
     for (const policy::Mount& mount : session().find_image(service_->image)->mounts) {
-      auto row =
-          CASEMATE_TRY(snapshot_.find(number_of(Table::kVolumes), session_row_key(request_.session, mount.volume)));
+      const OwnedVolume owned = CASEMATE_TRY(owned_volume(sessions_, *stored_, mount.volume, change_));
+      auto row = CASEMATE_TRY(snapshot_.find(number_of(Table::kVolumes), owned.row_key()));
       if (!row) continue;
       const VolumeRecord record = CASEMATE_TRY(decode_volume_record(row->value.expose()));
       protocol::GrantedVolume known;
-      known.name = mount.volume;
+      known.name = owned.granted_name();
       known.path = mount.path;
       known.is_new = !record.has_position;
       known.tag = record.position;
@@ -375,14 +446,16 @@ class Attempt {
     return check_measurement(result_, *service_);
   }
 
+  Store& store_;
   const SessionRegistry& sessions_;
   const protocol::ProvisionRequest& request_;
   const attest::VerificationResult& result_;
+  InstanceWatch& watch_;
   std::uint64_t now_;
   Snapshot snapshot_;
   StoredSessionPointer stored_;
   const policy::Service* service_ = nullptr;
-  Change change_;
+  Change change_, trace_;
 };
 
 std::string new_reference() {
@@ -414,16 +487,21 @@ Result<Activation> Activator::activate(const protocol::ProvisionRequest& request
   const Bytes nonce = crypto::to_bytes(bound);
   attest::NodeEndorsements endorsements;
   endorsements.dcap = basis_.dcap.get();
+  endorsements.snp = basis_.snp;
   endorsements.verdicts = &node_verdicts_;
   const attest::VerificationResult verified = attest::verify_process_evidence(
       request.evidence, &nonce, endorsements, *basis_.anchors, static_cast<attest::Moment>(clock_() / 1000));
   std::unique_lock turns(contended_, std::defer_lock);
   for (int tries = 0; tries < kTries && (tries > 0 || reason.rule.empty()); ++tries) {
-    Attempt attempt(store_, sessions_, request, verified, clock_());
+    Attempt attempt(store_, sessions_, request, verified, watch_, clock_());
     Judged<Activation> judged = attempt.run();
     if (!judged) {
       reason = judged.error();
-      break;
+      if (attempt.trace_of_refusal().rows.empty()) break;
+      const Result<Committed> noted = store_.commit(std::move(attempt.trace_of_refusal()));
+      if (noted || noted.error().system_code() != kConflictCode) break;
+      if (!turns.owns_lock()) turns.lock();
+      continue;
     }
     Activation activation = std::move(judged).value();
     const Result<Committed> committed = store_.commit(std::move(attempt.change()));
@@ -446,8 +524,11 @@ Result<Activation> Activator::activate(const protocol::ProvisionRequest& request
   return Error(ErrorCategory::kUsage, refusal.reference);
 }
 
-Result<bool> Activator::note_position(const std::string& session, const protocol::TagUpdate& update, ByteView holder) {
-  const std::string key = session_row_key(session, update.volume);
+Result<bool> Activator::note_position(const std::string& consumer, const protocol::TagUpdate& update, ByteView holder) {
+  // Volumes of other sessions have absolute names. Who reports must hold the volume, whatever the name says.
+  const std::size_t slash = update.volume.starts_with('/') ? update.volume.rfind('/') : 0;
+  const std::string session = slash == 0 ? consumer : update.volume.substr(1, slash - 1);
+  const std::string key = session_row_key(session, slash == 0 ? update.volume : update.volume.substr(slash + 1));
   if (const std::string why = refuses_all(); !why.empty()) return Error(ErrorCategory::kSystem, why);
   for (int tries = 0; tries < kTries; ++tries) {
     auto row = CASEMATE_TRY(store_.snapshot().find(number_of(Table::kVolumes), key));

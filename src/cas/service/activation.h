@@ -20,6 +20,7 @@
 
 #include "attest/process_verifier.h"
 #include "cas/service/records.h"
+#include "cas/service/start_rules.h"
 #include "cas/sessions/registry.h"
 #include "protocol/provision.h"
 
@@ -39,14 +40,16 @@ std::string describe(const ActivationRefusal& refusal);
 
 struct Activation {
   protocol::Configuration configuration;
-  std::string receipt;  // of the release
-  Bytes holder;         // names this activation in tag reports
+  std::string receipt;                   // of the release
+  Bytes holder;                          // names this activation in tag reports
+  std::shared_ptr<InstancePlace> place;  // of a singleton: to be kept while its connection lives; null for others
 };
 
 // What evidence of hardware is judged by.
 struct EvidenceBasis {
   const attest::TrustAnchors* anchors = &attest::vendor_anchors();
   std::shared_ptr<const attest::PreparedDcapCollateral> dcap;  // null: evidence of TDX is refused
+  attest::SnpEndorsements snp;                                 // besides those that SNP machines send along
 };
 
 // Threads: any number at once.
@@ -87,6 +90,7 @@ class Activator {
   const EvidenceBasis basis_;
   Clock clock_;
   attest::NodeVerdicts node_verdicts_;  // by this basis
+  InstanceWatch watch_;
   std::mutex contended_;  // held by whoever lost a race, for its next tries: losers must not race each other again
   mutable std::mutex mutex_;
   std::deque<ActivationRefusal> refusals_;

@@ -53,7 +53,7 @@ TEST_F(TdxActivation, IsGrantedToTheMachineThatTheSessionNames) {
 
 TEST_F(TdxActivation, IsRefusedWithoutCollateralOrToOtherRoots) {
   const SimulatedNode node(service_);
-  EXPECT_NE(refusal(text(node), {node.anchors.get(), nullptr}), "");
+  EXPECT_NE(refusal(text(node), {node.anchors.get(), nullptr, {}}), "");
   EXPECT_NE(refusal(text(node), EvidenceBasis{}), "") << "a throw-away root is nobody";
 }
 

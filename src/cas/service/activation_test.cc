@@ -162,17 +162,6 @@ TEST_F(ActivatorTest, RefusesHardwareWithoutItsEndorsements) {
   }
 }
 
-TEST_F(ActivatorTest, RefusesWhatItCannotEnforce) {
-  for (const char* rule :
-       {", one_time_password_shared_secret: $$CASEMATE::token$$}}", "}, singleton_enclaves: true}"}) {
-    const std::string name = "s" + std::to_string(told_.size());
-    ASSERT_EQ(put(name, text("security: {attestation: {tolerate: [simulation]" + std::string(rule) + "\n")), "");
-    protocol::ProvisionRequest asked = good_request();
-    asked.session = name;
-    EXPECT_NE(refusal(asked).find("not enforced by this version"), std::string::npos) << rule;
-  }
-}
-
 TEST_F(ActivatorTest, GivesNetworkRulesWithIdentities) {
   const std::string network = "    network: {mode: protected, servers: [{name: web, port: \"TCP:8443\"}]}\n";
   ASSERT_EQ(put("shop", text("security: {attestation: {tolerate: [simulation]}}\n", network)), "");

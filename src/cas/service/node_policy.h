@@ -8,8 +8,9 @@
 
 namespace casemate::cas {
 
-// One for each alternative of the service's `node: {tdx: ...}`; empty when it accepts no TDX. Only what the session
-// tolerates is tolerated.
+// One for each alternative of the service's `node: {tdx: ...}` or `node: {snp: ...}`; empty when it does not accept the
+// platform. Only what the session tolerates is tolerated.
 std::vector<attest::AppraisalPolicy> tdx_policies(const policy::Security& security, const policy::Service& service);
+std::vector<attest::AppraisalPolicy> snp_policies(const policy::Security& security, const policy::Service& service);
 
 }  // namespace casemate::cas

@@ -86,4 +86,33 @@ Result<VolumeRecord> decode_volume_record(ByteView bytes) {
   return record;
 }
 
+SecretValue encode_record(const OneTimeRecord& record) {
+  CborWriter out = begin(3);
+  for (const std::uint64_t number : {record.last_step, record.window, record.wrong_tries}) out.unsigned_number(number);
+  return SecretValue(out.take());
+}
+
+Result<OneTimeRecord> decode_one_time_record(ByteView bytes) {
+  CborReader in = CASEMATE_TRY(open(bytes, 3));
+  OneTimeRecord record;
+  for (std::uint64_t* const number : {&record.last_step, &record.window, &record.wrong_tries}) {
+    *number = CASEMATE_TRY(in.unsigned_number());
+  }
+  if (auto finished = in.finish(); !finished) return finished.error();
+  return record;
+}
+
+SecretValue encode_instance_record(ByteView holder) {
+  CborWriter out = begin(1);
+  out.byte_string(holder);
+  return SecretValue(out.take());
+}
+
+Result<Bytes> decode_instance_record(ByteView bytes) {
+  CborReader in = CASEMATE_TRY(open(bytes, 1));
+  Bytes holder = crypto::to_bytes(CASEMATE_TRY(in.byte_string()));
+  if (auto finished = in.finish(); !finished) return finished.error();
+  return holder;
+}
+
 }  // namespace casemate::cas

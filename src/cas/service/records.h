@@ -2,6 +2,8 @@
 //
 //   SecretRecord = [1, version u, kind u (policy::SecretKind), value b, second value b, created ms u]
 //   VolumeRecord = [1, key b32, has position u, epoch u, sequence u, chain tag b16, holder b]
+//   OneTimeRecord = [1, last step u, step of the wrong tries u, wrong tries u]
+//   instance = [1, holder b]
 //
 // Rows are sealed and authentic when they come from the store, so decoders only guard against defects. Errors: kFormat.
 #pragma once
@@ -30,8 +32,19 @@ struct VolumeRecord {
   Bytes holder;  // of the newest activation: whoever else reports tags was replaced
 };
 
+// What was used of a shared secret for one-time passwords.
+struct OneTimeRecord {
+  std::uint64_t last_step = 0;  // of the newest password that was accepted; it and older ones count no more
+  std::uint64_t window = 0;     // the step in which wrong_tries were made
+  std::uint64_t wrong_tries = 0;
+};
+
 SecretValue encode_record(const SecretRecord& record);
 SecretValue encode_record(const VolumeRecord& record);
+SecretValue encode_record(const OneTimeRecord& record);
+SecretValue encode_instance_record(ByteView holder);
+Result<OneTimeRecord> decode_one_time_record(ByteView bytes);
+Result<Bytes> decode_instance_record(ByteView bytes);
 Result<SecretRecord> decode_secret_record(ByteView bytes);
 Result<VolumeRecord> decode_volume_record(ByteView bytes);
 

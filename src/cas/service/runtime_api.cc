@@ -52,6 +52,8 @@ constexpr std::size_t kTagMessageLimit = 4096;
 // Beside those that have proved nothing: how many of the others may be talking at once.
 constexpr std::size_t kTalking = 256;
 constexpr int kDeferSeconds = 1;
+// A service whose machine is gone says nothing: its connection ends after 20 + 4 * 5 seconds without a sign of life.
+constexpr int kIdleSeconds = 20, kProbeSeconds = 5, kProbes = 4;
 
 Result<void> grant(TlsChannel& channel, crypto::HolderSealer& sealer, const protocol::ProvisionRequest& request,
                    const Activation& activation) {
@@ -80,6 +82,10 @@ Result<void> RuntimeApi::serve(UniqueFd listener, int stop) {
   const int on = 1;
   setsockopt(listener.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &kDeferSeconds, sizeof(kDeferSeconds));
   setsockopt(listener.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  setsockopt(listener.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  setsockopt(listener.get(), IPPROTO_TCP, TCP_KEEPIDLE, &kIdleSeconds, sizeof(kIdleSeconds));
+  setsockopt(listener.get(), IPPROTO_TCP, TCP_KEEPINTVL, &kProbeSeconds, sizeof(kProbeSeconds));
+  setsockopt(listener.get(), IPPROTO_TCP, TCP_KEEPCNT, &kProbes, sizeof(kProbes));
   listener_ = std::move(listener);
   Result<void> ended;
   if (!workers_.add(listener_.get(), kListenerId, EPOLLIN | EPOLLET)) {
@@ -206,7 +212,8 @@ bool RuntimeApi::greet(Id id, UniqueFd socket, Parked& parked) {
   if (!grant(*channel, sealer_, request, activation.value())) return false;
   channel->set_time_limit(kMessageTime);
   channel->release_buffers();
-  parked = {std::move(channel), request.session, std::move(activation.value().holder)};
+  parked = {std::move(channel), request.session, std::move(activation.value().holder),
+            std::move(activation.value().place)};
   return true;
 }
 
@@ -244,7 +251,10 @@ void RuntimeApi::go_on(Id id) {
     parked = std::move(found->second.parked);
   }
   do {
-    if (answer_tag(parked)) continue;
+    const Result<void> answered = answer_tag(parked);
+    if (answered) continue;
+    const bool has_said_goodbye = answered.error().category() == ErrorCategory::kNotFound;
+    if (parked.place != nullptr && has_said_goodbye) parked.place->give_up();
     unlist(id);
     return;
   } while (parked.channel->has_pending());

@@ -50,6 +50,7 @@ class RuntimeApi {
     std::unique_ptr<crypto::TlsChannel> channel;
     std::string session;
     Bytes holder;
+    std::shared_ptr<InstancePlace> place;  // of a singleton
   };
   struct Connection {
     int socket = -1;  // of whoever talks; valid as long as this is listed

@@ -107,9 +107,18 @@ class ServiceSecrets::Gatherer {
       if (!of_service && !of_image) continue;
       if (auto added = add(use.secret, 0); !added) return added;
     }
-    if (!needs_service_identity(stored_.session, service)) return {};
-    Item identity = CASEMATE_TRY(make_identity(service));
-    result_.items_.emplace(kIdentity, std::move(identity));
+    if (needs_service_identity(stored_.session, service)) {
+      Item identity = CASEMATE_TRY(make_identity(service));
+      result_.released_.all.emplace(kIdentity, std::move(identity));
+    }
+    return gather_for_rules();
+  }
+
+  Result<void> gather_certificate(const std::string& name) {
+    uses_ = policy::secret_uses(stored_.session);
+    Item item = CASEMATE_TRY(resolve(stored_, name, 0));
+    item.material = exported_part(std::move(item.material), false);
+    result_.released_.all.emplace(name, std::move(item));
     return {};
   }
 
@@ -136,11 +145,32 @@ class ServiceSecrets::Gatherer {
     return item;
   }
 
-  // The service gets it.
+  // The service gets it, or the CAS itself while it gathers for rules.
   Result<void> add(const std::string& name, unsigned depth) {
-    if (result_.items_.contains(name)) return {};
+    if (target_->all.contains(name)) return {};
     Item item = CASEMATE_TRY(resolve(stored_, name, depth));
-    result_.items_.emplace(name, std::move(item));
+    target_->all.emplace(name, std::move(item));
+    return {};
+  }
+
+  Result<void> gather_for_rules() {
+    const policy::Security* const rules = stored_.session.security_rules();
+    result_.rules_session_ = &stored_.session;
+    if (rules == nullptr || (!rules->one_time_password && !rules->service_access_token)) return {};
+    target_ = &result_.compared_;
+    const StoredSession* owner = &stored_;
+    if (!rules->scope.empty() && rules->scope != stored_.session.name) {
+      result_.rules_of_ = CASEMATE_TRY(sessions_.find(rules->scope));
+      if (!result_.rules_of_) return unusable(rules->scope, "the session of the security rules is gone");
+      owner = result_.rules_of_.get();
+      result_.rules_session_ = &owner->session;
+      result_.checks_.push_back({number_of(Table::kSessions), rules->scope, owner->row_version});
+    }
+    for (const policy::SecretUse& use : policy::secret_uses(owner->session)) {
+      if (use.kind != policy::UseKind::kSecurity || target_->all.contains(use.secret)) continue;
+      Item item = CASEMATE_TRY(resolve(*owner, use.secret, 0));
+      target_->all.emplace(use.secret, std::move(item));
+    }
     return {};
   }
 
@@ -180,7 +210,7 @@ class ServiceSecrets::Gatherer {
       if (use.kind != policy::UseKind::kValueOfSecret || use.holder != secret.name) continue;
       if (auto added = add(use.secret, depth + 1); !added) return added.error();
     }
-    const SharedSecretText text = CASEMATE_TRY(policy::substitute(secret.value->expose(), stored_.session, result_));
+    const SharedSecretText text = CASEMATE_TRY(policy::substitute(secret.value->expose(), stored_.session, *target_));
     Item item;
     item.material.kind = secret.kind;
     item.version = stored_.record.version;
@@ -344,6 +374,7 @@ class ServiceSecrets::Gatherer {
   const StoredSession& stored_;
   std::uint64_t now_;
   ServiceSecrets& result_;
+  Items* target_ = &result_.released_;
   std::vector<policy::SecretUse> uses_;
   std::vector<StoredSessionPointer> keep_;
   std::map<std::pair<std::string, std::string>, Item> resolved_;  // by session and name; no name: its authority
@@ -360,9 +391,24 @@ Result<ServiceSecrets> ServiceSecrets::gather(const Snapshot& snapshot, const Se
 
 const SecretMaterial* ServiceSecrets::identity() const { return find(kIdentity); }
 
-const SecretMaterial* ServiceSecrets::find(std::string_view name) const {
-  const auto found = items_.find(name);
-  return found == items_.end() ? nullptr : &found->second.material;
+Result<ServiceSecrets> ServiceSecrets::gather_certificate(const Snapshot& snapshot, const SessionRegistry& sessions,
+                                                          const StoredSession& stored, const std::string& secret,
+                                                          std::uint64_t now) {
+  ServiceSecrets secrets;
+  Gatherer gatherer(snapshot, sessions, stored, now, secrets);
+  if (auto gathered = gatherer.gather_certificate(secret); !gathered) return gathered.error();
+  return secrets;
+}
+
+const SecretMaterial* ServiceSecrets::Items::find(std::string_view name) const {
+  const auto found = all.find(name);
+  return found == all.end() ? nullptr : &found->second.material;
+}
+
+const SecretMaterial* ServiceSecrets::find(std::string_view name) const { return released_.find(name); }
+
+Result<policy::SharedSecretText> ServiceSecrets::security_text(const std::string& text) const {
+  return policy::substitute(text, *rules_session_, compared_);
 }
 
 void ServiceSecrets::add_to(Change& change) const {
@@ -375,7 +421,7 @@ void ServiceSecrets::add_to(Change& change) const {
 
 std::vector<std::string> ServiceSecrets::names() const {
   std::vector<std::string> names;
-  for (const auto& [name, item] : items_) names.push_back(name + "@" + std::to_string(item.version));
+  for (const auto& [name, item] : released_.all) names.push_back(name + "@" + std::to_string(item.version));
   return names;
 }
 

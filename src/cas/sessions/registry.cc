@@ -559,6 +559,9 @@ Outcome<AcceptedChange> SessionRegistry::try_remove(const std::string& name, con
   for (const policy::Volume& volume : stored->session.volumes) {
     change.rows.push_back(internal::removal(Table::kVolumes, session_row_key(name, volume.name)));
   }
+  for (const policy::Service& service : stored->session.services) {
+    change.rows.push_back(internal::removal(Table::kInstances, session_row_key(name, service.name)));
+  }
   change.rows.push_back(internal::removal(Table::kAuthority, session_row_key(name, "ca")));
   change.log(SessionChange{
       name, "remove", stored->record.version, std::nullopt, stored->record.hash, digest_from_hex(caller.key_hash), {}});

@@ -10,16 +10,17 @@
 namespace casemate::cas {
 
 enum class Table : TableNumber {
-  kSessions = 1,   // name -> SessionRecord, the current version
-  kSecrets = 2,    // session NUL name -> generated values
-  kVolumes = 3,    // session NUL name -> keys and positions
-  kHistory = 4,    // session NUL version (8 bytes, big-endian) -> SessionRecord of an older version
-  kProposals = 5,  // hash of the proposed version, 64 hex digits -> ProposalRecord
-  kOneTimeCodes = 6,
+  kSessions = 1,      // name -> SessionRecord, the current version
+  kSecrets = 2,       // session NUL name -> generated values
+  kVolumes = 3,       // session NUL name -> keys and positions
+  kHistory = 4,       // session NUL version (8 bytes, big-endian) -> SessionRecord of an older version
+  kProposals = 5,     // hash of the proposed version, 64 hex digits -> ProposalRecord
+  kOneTimeCodes = 6,  // session whose text names the shared secret, NUL -> what was used of it
   kRefusals = 7,
   kAuthority = 8,  // session NUL "ca"
   kServer = 9,     // "owner", "tls-client", "tls-runtime"
   kClients = 10,
+  kInstances = 11,  // session NUL service -> the instance that a singleton's place belongs to
 };
 
 constexpr TableNumber number_of(Table table) { return static_cast<TableNumber>(table); }

@@ -91,11 +91,12 @@ RegionDescription named_region(const protocol::GrantedRegion& granted, const pro
   return region;
 }
 
-// One file per volume; a session's name has no other odd letters than slashes.
+// One file per volume, by the name of the session whose volume it is: that of another one comes as "/SESSION/NAME". A
+// session's name has no other odd letters than slashes.
 std::string volume_path(const protocol::StartRequest& request, const std::string& volume) {
-  std::string name = request.session;
+  std::string name = volume.starts_with('/') ? volume.substr(1) : request.session + "/" + volume;
   for (std::size_t at = 0; (at = name.find('/', at)) != std::string::npos; at += 3) name.replace(at, 1, "%2F");
-  return request.volumes + "/" + name + "%2F" + volume + ".cmv";
+  return request.volumes + "/" + name + ".cmv";
 }
 
 // A fresh volume's root is user 0's; a service of an ordinary user could not write into it.

@@ -12,15 +12,10 @@ import time
 
 LIMIT = 120
 PROGRAMS = {"mariadbd": "/usr/sbin/mariadbd", "file_key_management.so": "/usr/lib/mysql/plugin/file_key_management.so"}
-TOOLS = ("/usr/bin/openssl", "/usr/bin/mariadb")
+TOOLS = ("/usr/bin/mariadb",)
 INSIDE = "/etc/casemate"  # where injected files appear
 
-# The system tables are made at the first start, as mariadb-install-db does it, but inside. Certificates are made inside,
-# too: the server's from a key of its own, both ends' trust anchor from a key of the session (CAS issues none yet).
-ANCHOR = """openssl req -x509 -new -key INSIDE/anchor.key -sha256 -days 365 -subj /CN=clinic \\
-  -addext basicConstraints=critical,CA:TRUE -config INSIDE/openssl.cnf -out /tmp/anchor.crt"""
-CERTIFICATE = """openssl req -x509 -new -key INSIDE/tls.key -CA /tmp/anchor.crt -CAkey INSIDE/anchor.key -sha256 -days 365 \\
-  -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -config INSIDE/openssl.cnf -out $data/server.crt"""
+# The system tables are made at the first start, as mariadb-install-db does it, but inside. Certificates are the session's.
 START = """#!/bin/bash
 set -eu
 data=/var/lib/mysql share=/usr/share/mysql
@@ -30,8 +25,6 @@ if [ ! -e $data/installed ]; then
     for part in system_tables performance_tables system_tables_data; do printf '%s\\n' "$(<$share/mysql_$part.sql)"; done
     printf '%s\\n' "$(<$share/maria_add_gis_sp_bootstrap.sql)"
   } | DIRECTORY/mariadbd --defaults-file=INSIDE/my.cnf --bootstrap --skip-ssl
-  ANCHOR
-  CERTIFICATE
   : >$data/installed
 fi
 exec DIRECTORY/mariadbd --defaults-file=INSIDE/my.cnf --init-file=INSIDE/users.sql
@@ -49,7 +42,7 @@ skip-name-resolve
 plugin_load_add = file_key_management
 file_key_management_filename = INSIDE/table-keys
 innodb_encrypt_tables = FORCE
-ssl_cert = /var/lib/mysql/server.crt
+ssl_cert = INSIDE/server.crt
 ssl_key = INSIDE/tls.key
 """
 USERS = """CREATE DATABASE IF NOT EXISTS clinic;
@@ -60,7 +53,6 @@ GRANT ALL ON clinic.* TO doctor@'127.0.0.1';
 """
 CLIENT = """#!/bin/bash
 set -eu
-ANCHOR
 exec mariadb --defaults-file=INSIDE/client.cnf --skip-column-names -e "$1"
 """
 CLIENT_CONFIGURATION = """[client]
@@ -68,21 +60,22 @@ host = 127.0.0.1
 port = PORT
 user = doctor
 password = $$CASEMATE::doctor_password$$
-ssl-ca = /tmp/anchor.crt
+ssl-ca = INSIDE/ca.crt
 ssl-verify-server-cert
 """
 # Only so that the demo knows what to look for everywhere else: no real session has such a service.
 WITNESS = """#!/bin/bash
 printf '%s\\n' "$(<INSIDE/client.cnf)" "$(<INSIDE/table-keys)" "$(<INSIDE/users.sql)"
 """
-OPENSSL = "[req]\ndistinguished_name = dn\n[dn]\n"
 TABLE_KEYS = "1;$$CASEMATE::table_key:hex$$\n"
 SECRETS = """secrets:
   - {name: table_key, kind: binary, size: 32}
   - {name: root_password, kind: ascii, size: 32}
   - {name: doctor_password, kind: ascii, size: 32}
   - {name: tls, kind: private-key, key_type: P-256}
-  - {name: anchor, kind: private-key, key_type: P-256}
+  - {name: server, kind: x509, private_key: tls, issuer: ca, common_name: 127.0.0.1, san: ["ip:127.0.0.1"], endpoint: server}
+  - {name: ca_key, kind: private-key, key_type: P-256}
+  - {name: ca, kind: x509-ca, private_key: ca_key, common_name: clinic, export_public: true}
 """
 
 
@@ -132,7 +125,7 @@ class MariaDb:
         return os.path.join(self.state, "volumes", "clinic%2Fdata.cmv")
 
     def filled(self, text):
-        for name, value in (("ANCHOR", ANCHOR), ("CERTIFICATE", CERTIFICATE), ("DIRECTORY", self.application), ("INSIDE", INSIDE),
+        for name, value in (("DIRECTORY", self.application), ("INSIDE", INSIDE),
                             ("PORT", str(self.port))):
             text = text.replace(name, value)
         return text
@@ -159,10 +152,11 @@ class MariaDb:
         assert done.returncode == 0, done.stderr
         with open(self.policy) as file:
             text = file.read()
-        common = {"/etc/passwd": "service:x:%d:%d::/:/bin/sh\n" % (self.user, self.user), "openssl.cnf": OPENSSL,
-                  "anchor.key": "$$CASEMATE::anchor:pem$$\n", "users.sql": USERS}
-        server = {"start": START, "my.cnf": CONFIGURATION, "table-keys": TABLE_KEYS, "tls.key": "$$CASEMATE::tls:pem$$\n"}
-        tools = {"client": CLIENT, "client.cnf": CLIENT_CONFIGURATION, "witness": WITNESS, "table-keys": TABLE_KEYS}
+        common = {"/etc/passwd": "service:x:%d:%d::/:/bin/sh\n" % (self.user, self.user),
+                  "users.sql": USERS}
+        server = {"start": START, "my.cnf": CONFIGURATION, "table-keys": TABLE_KEYS, "tls.key": "$$CASEMATE::tls:pem$$\n",
+                  "server.crt": "$$CASEMATE::server:chain$$\n"}
+        tools = {"client": CLIENT, "client.cnf": CLIENT_CONFIGURATION, "ca.crt": "$$CASEMATE::ca$$\n", "witness": WITNESS, "table-keys": TABLE_KEYS}
         text = text.replace("    regions:\n", self.injected({**common, **server}) + "    regions:\n", 1).replace("path: /data}", "path: /var/lib/mysql}")
         text = re.sub(r"    pwd: .*", "    pwd: /", text)
         service = re.search(r"  - name: main\n.*?(?=^images)", text, re.S | re.M).group(0)
@@ -208,7 +202,7 @@ class MariaDb:
             text = text.replace(" REQUIRE SSL", "")
             for secret, value in values.items():
                 text = text.replace("$$CASEMATE::%s$$" % secret, value)
-            text = "\n".join(line for line in text.split("\n") if not re.match(r"ssl|  openssl|  -", line))
+            text = "\n".join(line for line in text.split("\n") if not re.match(r"ssl", line))
             with open(self.path("native/etc/" + name), "w") as file:
                 file.write(text)
         for directory, _, names in os.walk(self.path("native")) if self.login else ():

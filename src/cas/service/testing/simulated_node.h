@@ -35,7 +35,7 @@ struct SimulatedNode {
     }
     reference_values += "}";
   }
-  EvidenceBasis basis() const { return {anchors.get(), dcap}; }
+  EvidenceBasis basis() const { return {anchors.get(), dcap, {}}; }
   static std::uint64_t now() { return 1000 * static_cast<std::uint64_t>(attest::testing::kNow); }
 
   std::unique_ptr<attest::TrustAnchors> anchors;
