@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 
 help:
 	@echo "make demo     Redis, Python and nginx natively and under the runtime; SQLite and PostgreSQL in an encrypted volume; MariaDB attested; attacks; a web service on the network shield"
-	@echo "make test     everything CI runs; make test-thorough adds sanitizers, clang-tidy and fuzzers"
+	@echo "make test     everything CI runs; make test-thorough adds sanitizers, clang-tidy and long runs"
 	@echo "make build    executables in build/bin"
 	@echo "make bench    all benchmarks, writes docs/performance.md"
 	@echo "make setup    Debian packages that are missing (needs root)"
