@@ -503,6 +503,85 @@ static void blocking_full(void) {
   exit(0); /* without close */
 }
 
+/* What a program may have in its vector registers while it makes a call. */
+static struct {
+  unsigned char before[32][64], after[32][64];
+  unsigned long masks_before[8], masks_after[8];
+  unsigned control_before, control_after;
+} vectors __attribute__((aligned(64)));
+
+#define ALL_YMM(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#define HIGH_ZMM(X) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31)
+#define MASKS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
+#define LOAD_YMM(n) "vmovdqu 64*" #n "(%[from]), %%ymm" #n "\n"
+#define STORE_YMM(n) "vmovdqu %%ymm" #n ", 64*" #n "(%[to])\n"
+#define LOAD_ZMM(n) "vmovdqu64 64*" #n "(%[from]), %%zmm" #n "\n"
+#define STORE_ZMM(n) "vmovdqu64 %%zmm" #n ", 64*" #n "(%[to])\n"
+#define LOAD_MASK(n) "kmovw 8*" #n "(%[masks]), %%k" #n "\n"
+#define STORE_MASK(n) "kmovw %%k" #n ", 8*" #n "(%[seen])\n"
+
+static long call_with_ymm(long number, long fd, void* buffer, long size) {
+  register const void* from asm("r12") = vectors.before;
+  register void* to asm("r13") = vectors.after;
+  long result;
+  asm volatile("ldmxcsr %[before]\n" ALL_YMM(LOAD_YMM) "syscall\n" ALL_YMM(
+                   STORE_YMM) "stmxcsr %[after]\nvzeroupper\n"
+               : "=a"(result), [after] "=m"(vectors.control_after)
+               : "a"(number), "D"(fd), "S"(buffer), "d"(size), [from] "r"(from), [to] "r"(to),
+                 [before] "m"(vectors.control_before)
+               : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                 "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+  return result;
+}
+
+__attribute__((target("avx512f"))) static long call_with_zmm(long number, long fd, void* buffer, long size) {
+  register const void* from asm("r12") = vectors.before;
+  register void* to asm("r13") = vectors.after;
+  register const void* masks asm("r14") = vectors.masks_before;
+  register void* seen asm("r15") = vectors.masks_after;
+  long result;
+  asm volatile("ldmxcsr %[before]\n" ALL_YMM(LOAD_ZMM) HIGH_ZMM(LOAD_ZMM) MASKS(LOAD_MASK) "syscall\n" ALL_YMM(
+                   STORE_ZMM) HIGH_ZMM(STORE_ZMM) MASKS(STORE_MASK) "stmxcsr %[after]\nvzeroupper\n"
+               : "=a"(result), [after] "=m"(vectors.control_after)
+               : "a"(number), "D"(fd), "S"(buffer), "d"(size), [from] "r"(from), [to] "r"(to), [masks] "r"(masks),
+                 [seen] "r"(seen), [before] "m"(vectors.control_before)
+               : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                 "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20",
+                 "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1",
+                 "k2", "k3", "k4", "k5", "k6", "k7");
+  return result;
+}
+
+static void fill_vectors(int round) {
+  for (int i = 0; i < 32; ++i)
+    for (int j = 0; j < 64; ++j) vectors.before[i][j] = (unsigned char)(i * 67 + j * 3 + round * 11 + 1);
+  for (int i = 0; i < 8; ++i) vectors.masks_before[i] = (unsigned long)(i * 0x1357 + round) & 0xffff;
+  vectors.control_before = 0x1f80 | (unsigned)(round & 3) << 13;
+  memset(vectors.after, 0, sizeof(vectors.after));
+}
+
+/* Reads and writes keep the program's vector and mask registers and its rounding mode. */
+static void registers(void) {
+  int fd = take();
+  __builtin_cpu_init();
+  const int is_wide = __builtin_cpu_supports("avx512f");
+  long changed = 0;
+  for (int round = 0; round < 40; ++round) {
+    fill_vectors(round);
+    const long number = round % 2, size = round < 20 ? 100 : 2000; /* read, write, read ... */
+    const long done = is_wide ? call_with_zmm(number, fd, bytes, size) : call_with_ymm(number, fd, bytes, size);
+    must(done > 0, "call");
+    if (number == 0 && done < size) must(read_all(fd, bytes + done, size - done) == size - done, "read");
+    for (int i = 0; i < (is_wide ? 32 : 16); ++i)
+      changed += memcmp(vectors.before[i], vectors.after[i], is_wide ? 64 : 32) != 0;
+    for (int i = 1; is_wide && i < 8; ++i) changed += vectors.masks_before[i] != vectors.masks_after[i];
+    changed += vectors.control_before != (vectors.control_after & ~0x3fU);
+  }
+  say("changed %ld", changed);
+  must(changed == 0, "registers");
+  close(fd);
+}
+
 static void* echo_thread(void* argument) {
   int fd = *(int*)argument;
   char part[5000];
@@ -553,6 +632,7 @@ static const struct {
     {"full", full},
     {"blocking_full", blocking_full},
     {"threads", threads},
+    {"registers", registers},
 };
 
 int main(int argc, char** argv) {

@@ -55,6 +55,7 @@ class Tls(Plain):
         context.load_verify_locations("ca.pem")
         if identity:
             context.load_cert_chain(identity + ".crt", identity + ".key")
+        context.options &= ~0x80  # SSL_OP_IGNORE_UNEXPECTED_EOF, which Python sets: a cut is no end
         if version:
             context.maximum_version = version
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -288,6 +289,16 @@ def blocking_full(connect):
     client.close()
 
 
+def registers(connect):
+    client = connect()
+    for turn in range(20):
+        size = 100 if turn < 10 else 2000
+        client.send(b"r" * size)
+        assert client.receive(size) == b"r" * size
+    assert client.rest() == b""
+    client.close()
+
+
 CLIENTS = {
     "echo": three_echoes, "echo_poll": one_echo, "echo_select": one_echo, "echo_level": parallel_echoes,
     "echo_edge": parallel_echoes, "echo_oneshot": parallel_echoes, "echo_edge_oneshot": parallel_echoes,
@@ -295,7 +306,7 @@ CLIENTS = {
     "duplicated": duplicated, "executed": executed, "half_closed": half_closed, "broken_pipe": broken_pipe,
     "peeks": peeks, "messages": messages, "limits": limits, "interrupted_read": interrupted_read,
     "restarted_read": restarted_read, "sends_file": sends_file, "full": full, "blocking_full": blocking_full,
-    "threads": parallel_echoes,
+    "threads": parallel_echoes, "registers": registers,
 }
 
 

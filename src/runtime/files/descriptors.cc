@@ -198,8 +198,9 @@ long sys_close_range(Thread& thread, Regs& regs) {
       own->references.store(0);
       return error;
     }
-    thread.descriptors->references.fetch_sub(1);
+    DescriptorState* const left = thread.descriptors;
     thread.descriptors = own;
+    if (left->references.fetch_sub(1) == 1 && g_process.net_active) net_drop_member(thread, left->net_member);
     flags &= ~std::uint64_t{CLOSE_RANGE_UNSHARE};
   }
   std::int64_t ours_sorted[kOwnCapacity];

@@ -31,6 +31,12 @@ void forget(Thread& thread, std::int64_t fd) {
   if (!is_runtime_descriptor(thread, fd)) net_release_word(thread, net_take_word(thread, fd), fd);
 }
 
+void forget_range(Thread& thread, std::uint64_t first, std::uint64_t last) {
+  const std::uint32_t member = thread.descriptors->net_member;
+  const std::uint32_t limit = member == kNoMember ? 0 : net_arena().members[member].limit.load();
+  for (std::uint64_t fd = first; fd <= last && fd < limit; ++fd) forget(thread, static_cast<std::int64_t>(fd));
+}
+
 long duplicate_onto(Thread& thread, Regs& regs) {
   const auto from = static_cast<std::int32_t>(regs.rdi), to = static_cast<std::int32_t>(regs.rsi);
   if (from == to || is_error(host_call(SYS_fcntl, from, F_GETFD))) return net_pass_on(thread, regs);
@@ -109,14 +115,13 @@ long net_close_range(Thread& thread, Regs& regs) {
   const bool closes = (flags & CLOSE_RANGE_CLOEXEC) == 0 && first <= last;
   // A table that is to be left keeps its descriptors: then the handler behind makes one of our own first.
   const bool is_shared = (flags & CLOSE_RANGE_UNSHARE) != 0 && thread.descriptors->references.load() > 1;
-  if (!closes || is_shared || (flags & ~std::uint32_t{CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC}) != 0) {
+  if (!closes || (flags & ~std::uint32_t{CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC}) != 0) {
     return net_pass_on(thread, regs);
   }
-  const std::uint32_t limit = thread.descriptors->net_member == kNoMember
-                                  ? 0
-                                  : net_arena().members[thread.descriptors->net_member].limit.load();
-  for (std::uint64_t fd = first; fd <= last && fd < limit; ++fd) forget(thread, static_cast<std::int64_t>(fd));
-  return net_pass_on(thread, regs);
+  if (!is_shared) forget_range(thread, first, last);
+  const long result = net_pass_on(thread, regs);
+  if (is_shared && result == 0) forget_range(thread, first, last);
+  return result;
 }
 
 long net_dup(Thread& thread, Regs& regs) {
@@ -161,9 +166,14 @@ long net_epoll_ctl(Thread& thread, Regs& regs) {
   return result;
 }
 
-// Two address spaces or threads with tables of their own would need members of their own.
+// Two threads with tables of their own would need members of their own.
 long net_unshare(Thread& thread, Regs& regs) {
-  if ((regs.rdi & CLONE_FILES) == 0 || thread.descriptors->references.load() == 1) return net_pass_on(thread, regs);
+  if ((regs.rdi & CLONE_FILES) == 0) return net_pass_on(thread, regs);
+  if (thread.descriptors->references.load() == 1) {  // nobody to leave
+    Regs without = regs;
+    without.rdi &= ~std::uint64_t{CLONE_FILES};
+    return net_pass_on(thread, without);
+  }
   net_log("unshare(CLONE_FILES)", nullptr, "refused: connections of a run with --net belong to whole processes");
   return kNetEperm;
 }
