@@ -4,13 +4,13 @@ default_suites=(static unit harness cli evidence policy netshield cas provision 
   conformance-volumes shield volume-root drills reproducible apps apps-volume fuzz)
 # `make test-thorough` runs these too: with sanitizer builds of all tests and clang-tidy `make test` would take more than an
 # hour on two cores.
-thorough_suites=(asan lint fuzz-minutes tsan conformance-ephemeral shield-minutes apps-volume-all)
+thorough_suites=(asan lint fuzz-minutes tsan conformance-ephemeral shield-minutes netshield-minutes apps-volume-all)
 
 # Seconds after which a suite counts as hanging.
 limit_of() {
   case $1 in
     lint) echo 2400 ;; # nothing is cached on a fresh checkout
-    unit | asan | fuzz* | conformance* | apps* | volume-tools) echo 1500 ;;
+    unit | asan | fuzz* | conformance* | apps* | volume-tools | netshield-minutes) echo 1500 ;;
     *) echo 600 ;;
   esac
 }
@@ -44,6 +44,9 @@ run_suite() {
     apps-volume-all) count_as apps-volume apps-volume-all tests/apps/run --volume ;;
     fuzz) count_suite fuzz tests/fuzz/run 5 ;;
     fuzz-minutes) count_as fuzz fuzz-minutes tests/fuzz/run 60 ;;
+    netshield-minutes)
+      CASEMATE_STRESS_SECONDS=60 CASEMATE_TESTSSL=1 count_as netshield netshield-minutes tests/netshield/run 'stress|testssl'
+      ;;
     shield-minutes) count_as shield shield-minutes tests/shield/run --seconds 300 ;;
     evidence | policy | netshield | cas | provision | container | volume-tools | conformance | shield | volume-root | apps | drills) count_suite "$1" "tests/$1/run" ;;
   esac

@@ -2,6 +2,7 @@
 certificates on both sides. Their clients speak TLS themselves where they can from the first byte on (curl, redis-cli), and
 are shielded, too, where their protocol would begin in the clear (PostgreSQL, MariaDB, memcached)."""
 import hashlib
+import json
 import os
 import pwd
 import shutil
@@ -40,14 +41,14 @@ class Served:
     """A server of `user` in a directory of its own, shielded at its port. Ready when a client with a certificate gets a
     handshake."""
 
-    def __init__(self, command, user=None, prepare=None):
+    def __init__(self, command, user=None, prepare=None, identity="server.pem", clients="\"file:ca.pem\""):
         self.port = free_port()
         self.place = tempfile.mkdtemp(prefix="casemate-netshield-app-")
         with open(os.path.join(self.place, "net.yml"), "w") as file:
-            file.write("servers:\n  - {name: app, port: \"TCP:%d\", identity: \"file:server.pem\", client_auth: \"file:ca.pem\"}\n"
+            file.write("servers:\n  - {name: app, port: \"TCP:%d\", identity: \"file:%s\", client_auth: %s}\n"
                        "clients:\n  - {name: app, destination: \"TCP:127.0.0.1:%d\", identity: \"file:client.pem\", server_auth: "
-                       "\"file:ca.pem\", peer_names: [\"dns:server.test\"]}\n" % (self.port, self.port))
-        for name in ("server.pem", "client.pem", "ca.pem"):
+                       "\"file:ca.pem\", peer_names: [\"dns:server.test\"]}\n" % (self.port, identity, clients, self.port))
+        for name in (identity, "client.pem", "ca.pem"):
             shutil.copy(name, self.place)
         self.own = as_user(user) if user else []
         if self.own:
@@ -164,6 +165,27 @@ def case_nginx_serves_curl():
         served.refuses_plain()
         clients = [subprocess.Popen([*curl, "https://server.test:%d/large" % served.port], stdout=subprocess.PIPE) for _ in range(20)]
         assert all(len(client.communicate(timeout=120)[0]) == 1 << 20 for client in clients)
+
+
+# What testssl.sh says of the test's certificate and of nginx's pages, which are not the shield's.
+NOT_THE_SHIELDS = {"cert_revocation", "HSTS", "security_headers", "engine_problem"}
+
+
+def testssl_finds_nothing_above_low():
+    with Served(nginx_command, prepare=prepare_nginx, identity="lasting.pem", clients="disabled") as served:
+        done = subprocess.run(["testssl", "--quiet", "--color", "0", "--warnings", "off", "--ip", "127.0.0.1", "--nodns", "min",
+                               "--add-ca", "ca.pem", "--severity", "LOW", "--jsonfile", served.path("findings.json"),
+                               "server.test:%d" % served.port], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+        with open(served.path("findings.json")) as file:
+            findings = json.load(file)
+        assert "TLS 1.3" in done.stdout and "Rating" in done.stdout, done.stdout[-3000:]
+        bad = ["%(severity)s %(id)s: %(finding)s" % one for one in findings
+               if one["severity"] not in ("LOW", "INFO", "OK") and one["id"] not in NOT_THE_SHIELDS]
+        assert not bad, "; ".join(bad)
+
+
+if os.environ.get("CASEMATE_TESTSSL"):
+    case_testssl_finds_nothing_above_low = testssl_finds_nothing_above_low
 
 
 def case_redis_serves_its_own_client_and_benchmark():
