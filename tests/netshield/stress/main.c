@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -93,19 +94,37 @@ static struct sockaddr_in address_of(const char* host) {
 
 // ---- server ---------------------------------------------------------------------------------------------------------
 
+// Edge-triggered by half: the first edges come while TLS shakes hands, and none of them may be the last.
+static int make_edge(int fd, uint64_t* random) {
+  if (below(random, 2) == 0) return -1;
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
+  if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) fail(NULL, "epoll: %s", strerror(errno));
+  return epoll;
+}
+
+static void wait_for_number(int fd, int epoll, struct slot* slot) {
+  struct pollfd entry = {fd, POLLIN, 0};
+  struct epoll_event event;
+  note(slot, epoll >= 0 ? "epoll (edge) for the number" : "poll for the number");
+  const int count = epoll >= 0 ? epoll_wait(epoll, &event, 1, -1) : poll(&entry, 1, -1);
+  if (count < 0 && errno != EINTR) fail(slot, "wait: %s", strerror(errno));
+}
+
 // The connection's number, its first eight bytes. False: the client went before, or never spoke (TLS that failed).
 static bool read_number(int fd, uint64_t* number, uint64_t* random, struct slot* slot) {
+  const int epoll = make_edge(fd, random);
   size_t done = 0;
-  while (done < sizeof(*number)) {
-    struct pollfd entry = {fd, POLLIN, 0};
-    note(slot, "poll for the number");
-    if (poll(&entry, 1, -1) < 0 && errno != EINTR) return false;
+  bool is_over = false;
+  while (done < sizeof(*number) && !is_over) {
     const size_t size = 1 + below(random, sizeof(*number) - done);
     const ssize_t got = recv(fd, (char*)number + done, size, MSG_DONTWAIT);
     if (got > 0) done += (size_t)got;
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return false;
+    is_over = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    if (got < 0 && errno == EAGAIN) wait_for_number(fd, epoll, slot);
   }
-  return true;
+  if (epoll >= 0) close(epoll);
+  return !is_over;
 }
 
 static void serve_one(int fd, uint64_t* random) {
