@@ -4,13 +4,14 @@ default_suites=(static unit harness cli evidence policy netshield cas provision 
   conformance-volumes shield volume-root drills reproducible apps apps-volume fuzz)
 # `make test-thorough` runs these too: with sanitizer builds of all tests and clang-tidy `make test` would take more than an
 # hour on two cores.
-thorough_suites=(asan lint fuzz-minutes tsan conformance-ephemeral shield-minutes netshield-minutes apps-volume-all)
+thorough_suites=(asan lint fuzz-minutes tsan cas-load cas-kills conformance-ephemeral shield-minutes netshield-minutes
+  apps-volume-all)
 
 # Seconds after which a suite counts as hanging.
 limit_of() {
   case $1 in
     lint) echo 2400 ;; # nothing is cached on a fresh checkout
-    unit | asan | fuzz* | conformance* | apps* | volume-tools | netshield-minutes) echo 1500 ;;
+    unit | asan | fuzz* | cas-kills | conformance* | apps* | volume-tools | netshield-minutes) echo 1500 ;;
     *) echo 600 ;;
   esac
 }
@@ -27,6 +28,11 @@ run_suite() {
     unit) unit_tests release ;;
     asan) build_and asan unit_tests asan ;;
     tsan) build_and tsan unit_tests tsan ;;
+    cas-load)
+      for preset in asan tsan; do build_and $preset count_step "cas-load-$preset" tests/cas/sanitized-load $preset; done
+      ;;
+    # As often as the CAS promises it; the suite cas does it a few times.
+    cas-kills) count_as cas cas-kills tests/cas/run --filter killed --kills 200 --verbose ;;
     reproducible) count_suite reproducible tools/check-reproducible ;;
     lint) count_step lint tools/lint ;;
     harness)

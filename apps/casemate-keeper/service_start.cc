@@ -5,6 +5,7 @@
 #include "casemate-keeper/service_start.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -172,18 +173,50 @@ Result<void> become_runtime(Handed& handed, runtime::LaunchState& state) {
 // Where volumes report to, and how it is found again: with the CAS's key that evidence was bound to, whatever the host
 // says about keys, and for the activation that this is.
 std::shared_ptr<keeper::PositionReporter> make_reporter(const Configuration& configuration, const StartRequest& request,
-                                                        std::unique_ptr<crypto::TlsChannel> channel) {
+                                                        std::unique_ptr<crypto::TlsChannel> channel,
+                                                        crypto::AgreementKey key,
+                                                        const keeper::PositionReporter::Warn& warn) {
   StartRequest again = request;
   again.cas_key_id.assign(channel->server_key_id().begin(), channel->server_key_id().end());
   again.resumed = configuration.holder;
   again.environment.clear();
-  const auto warn = [is_quiet = request.is_quiet](const std::string& text) {
+  return std::make_shared<keeper::PositionReporter>(
+      keeper::link_over(std::move(channel), std::move(key)),
+      [again = std::move(again)] { return keeper::rejoin(again); }, warn, keeper::PositionReporter::Limits());
+}
+
+keeper::PositionReporter::Warn warner(bool is_quiet) {
+  return [is_quiet](const std::string& text) {
     const std::string line = "casemate: " + text + "\n";
     if (!is_quiet) static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
   };
-  return std::make_shared<keeper::PositionReporter>(
-      keeper::link_over(std::move(channel)), [again = std::move(again)] { return keeper::rejoin(again); }, warn,
-      keeper::PositionReporter::Limits());
+}
+
+// What the keeper does with what the CAS pushes: exchanges the files, then tells the service's first process with a
+// signal that nothing happens at where it is not expected.
+keeper::KeeperEvents push_events(const std::shared_ptr<keeper::PositionReporter>& reporter, UniqueFd application,
+                                 UniqueFd first_process, const keeper::PositionReporter::Warn& warn) {
+  const auto members = std::make_shared<const UniqueFd>(std::move(application));
+  const auto told = std::make_shared<const UniqueFd>(std::move(first_process));
+  keeper::KeeperEvents events;
+  events.opened = [=](keeper::Keeper& served) {
+    const auto renew = [&served, told, warn](const std::vector<protocol::GrantedFile>& files) {
+      bool is_changed = false;
+      for (const protocol::GrantedFile& file : files) {
+        const Result<bool> replaced = served.replace_file(file.path, file.content);
+        if (!replaced) warn("a renewed file was not taken: " + replaced.error().message());
+        is_changed |= replaced && replaced.value();
+      }
+      if (is_changed) syscall(SYS_pidfd_send_signal, told->get(), SIGURG, nullptr, 0);
+    };
+    const auto is_used = [members] {
+      pollfd state = {members->get(), 0, 0};
+      return poll(&state, 1, 0) == 0;
+    };
+    reporter->watch(renew, is_used);
+  };
+  events.left = [reporter] { reporter->stop_watching(); };
+  return events;
 }
 
 struct SocketPair {
@@ -220,7 +253,7 @@ std::string read_report(int pipe) {
 }
 
 Result<KeeperEnds> fork_keeper(Configuration& configuration, const StartRequest& request,
-                               std::unique_ptr<crypto::TlsChannel> channel) {
+                               std::unique_ptr<crypto::TlsChannel> channel, crypto::AgreementKey key) {
   const bool has_network = configuration.network.mode != protocol::NetworkMode::kOff;
   SocketPair files = CASEMATE_TRY(make_pair());
   SocketPair network = CASEMATE_TRY(make_pair());
@@ -229,7 +262,9 @@ Result<KeeperEnds> fork_keeper(Configuration& configuration, const StartRequest&
   if (pipe2(pipes, O_CLOEXEC) != 0) return own_failure("no pipe");
   const UniqueFd report(pipes[0]);
   UniqueFd report_end(pipes[1]);
-  auto reporter = make_reporter(configuration, request, std::move(channel));
+  const auto warn = warner(request.is_quiet);
+  auto reporter = make_reporter(configuration, request, std::move(channel), std::move(key), warn);
+  UniqueFd first_process(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   // The connection is the keeper's: this process must not say goodbye on it.
   static std::shared_ptr<keeper::PositionReporter> kept;
   kept = reporter;
@@ -244,9 +279,12 @@ Result<KeeperEnds> fork_keeper(Configuration& configuration, const StartRequest&
     if (has_network) {
       part.emplace(network_settings(configuration.network), std::move(arena), std::move(network.keeper));
     }
-    const int code = keeper::run_keeper_with(keeper::describe_service(configuration, request, reporter),
-                                             request.is_quiet ? keeper::Warnings::kLeftOut : keeper::Warnings::kTold,
-                                             std::move(files.keeper), std::move(report_end), std::move(part));
+    UniqueFd application(fcntl(files.keeper.get(), F_DUPFD_CLOEXEC, 3));
+    const int code =
+        keeper::run_keeper_with(keeper::describe_service(configuration, request, reporter),
+                                request.is_quiet ? keeper::Warnings::kLeftOut : keeper::Warnings::kTold,
+                                push_events(reporter, std::move(application), std::move(first_process), warn),
+                                std::move(files.keeper), std::move(report_end), std::move(part));
     kept.reset();
     reporter.reset();
     _exit(code);
@@ -285,7 +323,8 @@ Result<void> run(const StartRequest& request) {
   const std::unique_ptr<runtime::LaunchState> state = CASEMATE_TRY(describe(configuration, request.is_quiet));
   close(protocol::kStartDescriptor);
   close(protocol::kRuntimeImageDescriptor);
-  handed.shield = CASEMATE_TRY(fork_keeper(configuration, request, std::move(provisioned.value().channel)));
+  handed.shield = CASEMATE_TRY(
+      fork_keeper(configuration, request, std::move(provisioned.value().channel), std::move(provisioned.value().key)));
   return become_runtime(handed, *state);
 }
 

@@ -3,7 +3,10 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
+#include "crypto/secret.h"
 #include "keeper/memory_limit.h"
 #include "keeper/region_opening.h"
 #include "keeper/server.h"
@@ -49,6 +52,21 @@ Result<std::unique_ptr<Keeper>> Keeper::open(const RunDescription& description, 
 
 Keeper::~Keeper() {
   if (!closed_ && cache_ != nullptr) (void)close();
+}
+
+Result<bool> Keeper::replace_file(const std::string& path, std::string_view contents) {
+  for (const auto& region : table_->regions()) {
+    if (region->kind != RegionKind::kFile || region->path != path) continue;
+    // One byte more than it may have: a longer file is another one.
+    std::vector<std::byte> known(contents.size() + 1);
+    const std::size_t size = CASEMATE_TRY(region->volume->read(region->root, 0, known));
+    const bool is_same = size == contents.size() && std::memcmp(known.data(), contents.data(), size) == 0;
+    crypto::wipe(known);
+    if (is_same) return false;
+    if (auto replaced = service_->replace_file(*region, contents); !replaced) return replaced.error();
+    return true;
+  }
+  return Error(ErrorCategory::kNotFound, "the service started without a file " + path, ENOENT);
 }
 
 void Keeper::serve(UniqueFd hello) {

@@ -26,6 +26,9 @@ class Keeper {
   static Result<std::unique_ptr<Keeper>> open(const RunDescription& description, Warn warn);
   ~Keeper();
 
+  // New contents for a file of the description, from any thread: Service::replace_file. False: it has them already.
+  // Errors: kNotFound when the description has no such file; kSystem.
+  Result<bool> replace_file(const std::string& path, std::string_view contents);
   // Serves until the application is gone.
   void serve(UniqueFd hello);
   // Brings everything into the volumes and closes them. The first error is returned, all have been told to `warn`.

@@ -95,6 +95,7 @@ struct Served {
   std::optional<NetworkPart> network;
   Warnings warnings;
   UniqueFd hello;
+  KeeperEvents events;
 };
 
 Result<std::unique_ptr<Keeper>> open_files(Served& service, const Keeper::Warn& warner) {
@@ -123,10 +124,12 @@ int serve(Served service, UniqueFd pipe) {
     report(std::move(pipe), network.error().message());
     return 1;
   }
+  if (keeper.value() != nullptr) service.events.opened(*keeper.value());
   (void)!chdir("/");  // keeps no mount of the user busy
   report(std::move(pipe), kReadyReport);
   if (keeper.value() != nullptr) keeper.value()->serve(std::move(service.hello));
   if (network.value() != nullptr) network.value()->wait();
+  service.events.left();
   return keeper.value() == nullptr || keeper.value()->close() ? 0 : 1;
 }
 
@@ -137,7 +140,7 @@ int run_keeper(const std::string& description_path, const std::string& rules_pat
   protect_process();
   ask_for_short_turns();
   close_what_is_not_ours(has_network ? Parts::kFilesAndNetwork : Parts::kFiles);
-  Served service{{}, {}, Warnings::kTold, UniqueFd(kHelloDescriptor)};
+  Served service{{}, {}, Warnings::kTold, UniqueFd(kHelloDescriptor), {}};
   if (!description_path.empty()) service.files = load_description(description_path);
   if (has_network) {
     service.network =
@@ -146,14 +149,15 @@ int run_keeper(const std::string& description_path, const std::string& rules_pat
   return serve(std::move(service), UniqueFd(kReportDescriptor));
 }
 
-int run_keeper_with(Result<RunDescription> description, Warnings warnings, UniqueFd hello, UniqueFd report_pipe,
-                    std::optional<NetworkPart> network) {
+int run_keeper_with(Result<RunDescription> description, Warnings warnings, KeeperEvents events, UniqueFd hello,
+                    UniqueFd report_pipe, std::optional<NetworkPart> network) {
   protect_process();
   ask_for_short_turns();
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   dup2(null.get(), STDIN_FILENO);
   dup2(null.get(), STDOUT_FILENO);
-  return serve(Served{std::move(description), std::move(network), warnings, std::move(hello)}, std::move(report_pipe));
+  return serve(Served{std::move(description), std::move(network), warnings, std::move(hello), std::move(events)},
+               std::move(report_pipe));
 }
 
 }  // namespace casemate::keeper

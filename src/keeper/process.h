@@ -6,11 +6,13 @@
 // is closed.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "base/unique_fd.h"
 #include "keeper/description.h"
+#include "keeper/keeper.h"
 #include "keeper/network_endpoints.h"
 
 namespace casemate::keeper {
@@ -34,7 +36,11 @@ struct NetworkPart {
 // The same for a process that was forked for it and has `description` already (a service's configuration, or why there
 // is none): reports through `report`, serves `hello`. Descriptors that it needs besides 0 to 2 must be close-on-exec.
 enum class Warnings { kTold, kLeftOut };
-int run_keeper_with(Result<RunDescription> description, Warnings warnings, UniqueFd hello, UniqueFd report,
-                    std::optional<NetworkPart> network = std::nullopt);
+struct KeeperEvents {
+  std::function<void(Keeper&)> opened = [](Keeper&) {};  // the keeper is good until `left` returns
+  std::function<void()> left = [] {};                    // the application is gone; volumes are still open
+};
+int run_keeper_with(Result<RunDescription> description, Warnings warnings, KeeperEvents events, UniqueFd hello,
+                    UniqueFd report, std::optional<NetworkPart> network = std::nullopt);
 
 }  // namespace casemate::keeper

@@ -15,7 +15,8 @@
 
 namespace casemate::keeper {
 
-// Immutable once the keeper serves, but for what the volume itself does.
+// Immutable once the keeper serves, but for what the volume itself does, and the root of a file that is exchanged
+// (Service::replace_file).
 struct Region {
   std::uint32_t index = 0;
   RegionKind kind = RegionKind::kHost;
@@ -26,8 +27,9 @@ struct Region {
   std::unique_ptr<HostStore> store;
   std::shared_ptr<NotingAnchor> anchor;
   std::unique_ptr<volume::Volume> owned_volume;
-  volume::Volume* volume = nullptr;               // null for host regions; several regions may share one
-  volume::InodeNumber root = volume::kRootInode;  // what appears at `path`; for kFile no directory
+  volume::Volume* volume = nullptr;  // null for host regions; several regions may share one
+  // What appears at `path`; for kFile no directory.
+  std::atomic<volume::InodeNumber> root = volume::kRootInode;
   // The region whose mount of the volume this one uses: itself, unless several show parts of one volume. Nodes, store
   // and anchor are the owner's.
   const Region* owner = this;

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <map>
@@ -16,6 +17,9 @@ namespace casemate::keeper {
 namespace {
 
 using Warn = std::function<void(const std::string&)>;
+
+// What may take the place of an injected file; while somebody has the old one open, both are there. Only a limit.
+constexpr std::uint64_t kExchangedSize = std::uint64_t{64} << 20;
 
 class RegionOpener {
  public:
@@ -158,7 +162,7 @@ class RegionOpener {
 
   Result<void> open_file(Region& region, const RegionDescription& description) {
     MemoryVolume::Options options;
-    options.capacity = description.text.size() + 2 * volume::kPageSize;
+    options.capacity = std::max<std::uint64_t>(kExchangedSize, 2 * description.text.size()) + 4 * volume::kPageSize;
     auto volume = std::make_unique<MemoryVolume>(clock_, options);
     volume::NodeSpecification specification;
     specification.mode = S_IFREG | description.mode;

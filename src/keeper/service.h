@@ -37,6 +37,9 @@ class Service {
         answers_(cache.arena().answers()) {}
 
   Answer answer(const ParsedRequest& request);
+  // Exchanges what appears at the path of a kFile region: who opens it from now on finds these contents, whole; what is
+  // open already keeps the old ones, as after a rename over it. Errors: kSystem.
+  Result<void> replace_file(Region& region, std::string_view contents);
   // At the end, when nobody asks any more: gives up directories without names.
   void close();
 

@@ -451,5 +451,25 @@ TEST_F(ServedMember, WritersAndReadersMeetEvictionWithoutLoss) {
   evictor.join();
 }
 
+TEST_F(ServedMember, ExchangesAFileWholeAndKeepsTheOldOneWhereItIsOpen) {
+  const OpenFile old = member_->open("/etc/injected", O_RDONLY);
+  ASSERT_EQ(old.result, 0);
+  EXPECT_EQ(member_->read(old, 0, 64), "injected");
+  for (const std::string contents : {"new", "newer and longer than it was before", ""}) {
+    EXPECT_TRUE(keeper_.keeper().replace_file("/etc/injected", contents).value());
+    EXPECT_FALSE(keeper_.keeper().replace_file("/etc/injected", contents).value()) << "it is there already";
+    const OpenFile fresh = member_->open("/etc/injected", O_RDONLY);
+    ASSERT_EQ(fresh.result, 0);
+    EXPECT_EQ(member_->read(fresh, 0, 64), contents);
+    EXPECT_EQ(member_->read(old, 0, 64), "injected");
+    protocol::ShieldAttributes attributes;
+    EXPECT_EQ(member_->status("/etc/injected", &attributes), 0);
+    EXPECT_EQ(attributes.size, contents.size());
+    EXPECT_EQ(attributes.mode & 07777, 0640U);
+  }
+  EXPECT_FALSE(keeper_.keeper().replace_file("/etc/other", "x"));
+  EXPECT_FALSE(keeper_.keeper().replace_file("/data", "x"));
+}
+
 }  // namespace
 }  // namespace casemate::keeper

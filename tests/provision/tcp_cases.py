@@ -342,6 +342,153 @@ def case_tcp_a_cas_that_comes_back_with_an_old_database_gets_nothing(place, net)
     writer.process.wait(LIMIT)
 
 
+READER = """import signal, sys
+told = []
+signal.signal(signal.SIGURG, lambda *_: told.append(1))
+first = open("/etc/token")
+first.readline()
+for line in sys.stdin:
+    first.seek(0)
+    with open("/etc/token") as now:
+        print(now.read(), first.read(), len(told), flush=True)
+"""
+POLLS = 150
+
+
+class Reader:
+    """A program that says what its secret's file has now, what the file has that it opened at first, and how often it was
+    told that a file is new."""
+
+    def __init__(self, place, begin):
+        self.place = place
+        self.process = begin()
+
+    @staticmethod
+    def session(place, text):
+        """With a secret of the session's text, which a line of its own has."""
+        text = text.replace("    regions:\n", "    injection_files: [{path: /etc/token, content: $$CASEMATE::token$$}]\n"
+                            "    regions:\n", 1)
+        return text + "secrets: [{name: token, kind: ascii, value: first}]\n"
+
+    @staticmethod
+    def renewed(text, value):
+        return re.sub("kind: ascii, value: [a-z]+", "kind: ascii, value: " + value, text)
+
+    def look(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        words = self.process.stdout.readline().split()
+        assert len(words) == 3, (words, self.process.poll())
+        return words
+
+    def wait_for(self, value):
+        for _ in range(POLLS):
+            seen = self.look()
+            if seen[0] == value and seen[2] != "0":
+                return seen
+            time.sleep(0.1)
+        raise AssertionError("%s was not seen, but %s" % (value, seen))
+
+    def end(self):
+        self.process.stdin.close()
+        assert self.process.wait(LIMIT) == 0
+        return self.process.stderr.read()
+
+
+def make_reader(place, net):
+    script = place.write("reader.py", READER)
+    net.create("/usr/bin/python3", script, change=lambda text: Reader.session(place, text))
+    name = os.path.basename(os.path.realpath("/usr/bin/python3"))
+    session = next(name for name in ("python3", name) if name in net.good("session", "list").split())
+    words = [word for word in net.words(session + "/main") if word != "--quiet"]
+    return Reader(place, lambda: subprocess.Popen([place.casemate, *words], cwd=place.directory, stdin=subprocess.PIPE,
+                                                  env={"PATH": "/usr/bin:/bin", "HOME": place.directory}, text=True,
+                                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+
+
+@with_net
+def case_tcp_a_renewed_secret_reaches_the_file_of_a_running_program(place, net):
+    reader = make_reader(place, net)
+    assert reader.look() == ["first", "first", "0"]
+    for number, value in enumerate(("second", "third"), 1):
+        net.update(lambda text: Reader.renewed(text, value))
+        assert reader.wait_for(value)[:2] == [value, "first"], "the open file stays whole"
+        assert reader.look()[2] == str(number), "told once"
+    reader.end()
+
+
+@with_net
+def case_tcp_a_cas_that_is_killed_while_it_pushes_pushes_when_it_is_back(place, net):
+    reader = make_reader(place, net)
+    assert reader.look() == ["first", "first", "0"]
+    for value in ("second", "third", "fourth"):
+        net.update(lambda text: Reader.renewed(text, value))
+        net.cas.kill()
+        net.start()
+        reader.wait_for(value)
+    reader.end()
+
+
+@with_net
+def case_tcp_a_cas_that_was_put_back_pushes_no_older_secret(place, net):
+    reader = make_reader(place, net)
+    assert reader.look() == ["first", "first", "0"]
+    net.cas.stop()
+    saved = files_of(net)
+    net.start()
+    net.update(lambda text: Reader.renewed(text, "second"))
+    reader.wait_for("second")
+    net.cas.stop()
+    put_back(net, saved)
+    net.start()
+    told = ""
+    while "sent an older state" not in told:
+        told = reader.process.stderr.readline()
+        assert told, "it ended"
+    assert reader.look()[0] == "second"
+    reader.end()
+
+
+@with_net
+def case_tcp_a_revoked_service_loses_its_volumes_and_is_told(place, net):
+    writer = Writer(net)
+    writer.tell("a")
+    writer.process.stdin.close()
+    writer.process.wait(LIMIT)
+    wait_for_unlocked(os.path.join(place.state, "volumes", "bash%2Fdata.cmv"))
+    words = [word for word in net.words("bash/main") if word != "--quiet"]
+    writer.process = subprocess.Popen([place.casemate, *words], cwd=place.directory, stdin=subprocess.PIPE,
+                                      env={"PATH": "/usr/bin:/bin", "HOME": place.directory}, text=True,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.tell("b") == "synced b"
+    net.update(lambda text: re.sub(r"platforms: \[[0-9a-f]{64}\]", "platforms: [%s]" % ("1" * 64), text))
+    reference = None
+    while not reference:
+        line = writer.process.stderr.readline()
+        assert line, "it ended"
+        reference = re.search(r"the CAS revoked this service \(reference ([0-9a-f]{16})\)", line)
+    assert writer.tell("c") == "failed c"
+    assert "evidence" in net.good("cas", "why", reference.group(1))
+    writer.process.stdin.close()
+    writer.process.wait(LIMIT)
+
+
+def case_renewed_secrets_reach_running_programs_of_an_embedded_cas(place):
+    script = place.write("reader.py", READER)
+    place.init("/usr/bin/python3", script)
+    place.edit(lambda text: Reader.session(place, text))
+    words = [place.casemate, "run", "--state", place.state, "--policy", "policy.yml"]
+    reader = Reader(place, lambda: subprocess.Popen(words, cwd=place.directory, stdin=subprocess.PIPE, text=True,
+                                                    env={"PATH": "/usr/bin:/bin", "HOME": place.directory},
+                                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    assert reader.look() == ["first", "first", "0"]
+    place.edit(lambda text: Reader.renewed(text, "second"))
+    other = place.run()  # a second instance brings the text
+    assert other[0] in (0, 125), other
+    assert reader.wait_for("second")[:2] == ["second", "first"]
+    reader.end()
+
+
 def files_of(net):
     saved = {}
     for directory, _, names in os.walk(net.cas.state):

@@ -114,7 +114,8 @@ void RuntimeListener::stop() {
 
 std::string RuntimeListener::metrics() const {
   return "casemate_cas_services " + std::to_string(api_.connection_count()) + "\ncasemate_cas_activations_total " +
-         std::to_string(api_.activation_count()) + "\n";
+         std::to_string(api_.activation_count()) + "\ncasemate_cas_pushes_total " + std::to_string(api_.push_count()) +
+         "\ncasemate_cas_revocations_total " + std::to_string(api_.revocation_count()) + "\n";
 }
 
 }  // namespace casemate::cas_tool

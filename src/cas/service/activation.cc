@@ -8,9 +8,11 @@
 #include "cas/service/node_policy.h"
 #include "cas/service/secrets.h"
 #include "cas/sessions/tables.h"
+#include "crypto/certificate.h"
 #include "crypto/random.h"
 #include "evidence/simulation.h"
 #include "policy/check.h"
+#include "protocol/provision_push.h"
 
 namespace casemate::cas {
 namespace {
@@ -309,15 +311,15 @@ Judged<Fine> fill_volumes(protocol::Configuration& to, Change& change, const Sna
 
 // --- the log
 
-void log_activation(Change& change, const protocol::ProvisionRequest& request, const attest::VerificationResult& result,
-                    const StoredSession& stored, const std::vector<std::string>& secrets,
-                    const protocol::Configuration& configuration) {
+void log_activation(Change& change, const LiveActivation& live, const StoredSession& stored,
+                    const std::vector<std::string>& secrets, const protocol::Configuration& configuration) {
+  const attest::VerificationResult& result = live.verified;
   Verdict verdict;
-  verdict.session = request.session;
-  verdict.service = request.service;
+  verdict.session = live.session;
+  verdict.service = live.service;
   verdict.outcome = "accepted";
   verdict.evidence = attest::to_text(*result.platform);
-  verdict.evidence_digest = crypto::sha256(request.evidence);
+  verdict.evidence_digest = live.evidence;
   if (auto measurement = crypto::from_hex(measurement_of(result, "measurement")); measurement) {
     verdict.measurement = std::move(measurement).value();
   }
@@ -325,10 +327,10 @@ void log_activation(Change& change, const protocol::ProvisionRequest& request, c
   verdict.tcb_status = result.tcb_status ? attest::to_text(*result.tcb_status) : "none";
   verdict.advisories = result.advisories;
   verdict.session_digest = stored.record.hash;
-  verdict.runtime_key = crypto::sha256(request.runtime_key);
+  verdict.runtime_key = crypto::sha256(live.runtime_key);
   Release release;
-  release.session = request.session;
-  release.service = request.service;
+  release.session = live.session;
+  release.service = live.service;
   release.session_digest = stored.record.hash;
   release.secrets = secrets;
   for (const protocol::GrantedVolume& volume : configuration.volumes) release.volumes.push_back(volume.name);
@@ -341,15 +343,59 @@ void log_activation(Change& change, const protocol::ProvisionRequest& request, c
   });
 }
 
+// --- activations that go on
+
+constexpr std::uint64_t kNever = ~std::uint64_t{0};
+constexpr std::uint64_t kLookMilliseconds = 60'000;  // at certificates that the CAS does not renew
+
+Digest digest_of(const std::vector<protocol::GrantedFile>& files) {
+  Bytes encoded = protocol::encode_files(files);
+  const Digest digest = crypto::sha256(encoded);
+  crypto::wipe(encoded);
+  return digest;
+}
+
+// When the first certificate is past half of its life.
+std::uint64_t first_renewal(const policy::Session& session, const ServiceSecrets& secrets, std::uint64_t now) {
+  std::uint64_t first = kNever;
+  for (const policy::Secret& secret : session.secrets) {
+    const policy::SecretMaterial* const material = secrets.find(secret.name);
+    if (material == nullptr || material->certificate.empty()) continue;
+    const auto certificate = crypto::Certificate::from_der(material->certificate);
+    if (!certificate) continue;
+    const std::int64_t begin = certificate.value().not_before(), end = certificate.value().not_after();
+    const auto half = static_cast<std::uint64_t>(std::max<std::int64_t>(0, begin + (end - begin) / 2)) * 1000;
+    first = std::min(first, half > now ? half : now + kLookMilliseconds);
+  }
+  return first;
+}
+
+// All that the change depends on. Rows that it makes are looked at once more: their versions are not known before.
+std::vector<RowCheck> relied_on(const Change& change) {
+  std::vector<RowCheck> rows = change.checks;
+  for (const RowChange& row : change.rows) {
+    if (row.table != number_of(Table::kVolumes)) rows.push_back({row.table, row.key, row.expected_version.value_or(0)});
+  }
+  return rows;
+}
+
+// Versions of rows rise through all tables: a store that was put back has lower ones until somebody changes something.
+std::uint64_t newest_version(const std::vector<RowCheck>& rows, const Snapshot& snapshot) {
+  std::uint64_t newest = 0;
+  for (const RowCheck& row : rows) newest = std::max(newest, snapshot.version_of(row.table, row.key));
+  return newest;
+}
+
 // One activation, from the request to the change that it makes.
 class Attempt {
  public:
   Attempt(Store& store, const SessionRegistry& sessions, const protocol::ProvisionRequest& request,
-          const attest::VerificationResult& verified, InstanceWatch& watch, std::uint64_t now)
+          const LiveActivation& live, InstanceWatch& watch, std::uint64_t now)
       : store_(store),
         sessions_(sessions),
         request_(request),
-        result_(verified),
+        live_(live),
+        result_(live_.verified),
         watch_(watch),
         now_(now),
         snapshot_(store.snapshot()) {}
@@ -375,13 +421,35 @@ class Attempt {
     static_cast<void>(
         CASEMATE_TRY(fill_volumes(to, change_, snapshot_, sessions_, *stored_, image, activation.holder)));
     secrets.add_to(change_);
-    log_activation(change_, request_, result_, *stored_, secrets.names(), to);
+    note(secrets, to.files);
+    log_activation(change_, live_, *stored_, secrets.names(), to);
+    activation.live = live_;
     return activation;
+  }
+
+  // Whether the session still allows the service.
+  Judged<Fine> judge() {
+    static_cast<void>(CASEMATE_TRY(find()));
+    return appraise();
+  }
+  // After judge(): the injected files as they are now. Whether the service has them already shows in live().files.
+  Judged<std::vector<protocol::GrantedFile>> files() {
+    static_cast<void>(CASEMATE_TRY(check_enforceable(session(), *service_)));
+    change_.checks.push_back({number_of(Table::kSessions), live_.session, stored_->row_version});
+    ServiceSecrets secrets = CASEMATE_TRY(ServiceSecrets::gather(snapshot_, sessions_, *stored_, *service_, now_));
+    protocol::Configuration to;
+    static_cast<void>(CASEMATE_TRY(fill_files(to, session(), *session().find_image(service_->image), secrets)));
+    secrets.add_to(change_);
+    const Digest before = live_.files;
+    note(secrets, to.files);
+    if (live_.files != before) log_activation(change_, live_, *stored_, secrets.names(), {});
+    return std::move(to.files);
   }
 
   Change& change() { return change_; }
   // What a refusal leaves to be committed: a wrong one-time password. No rows: nothing.
   Change& trace_of_refusal() { return trace_; }
+  const LiveActivation& live() const { return live_; }
 
  private:
   const policy::Session& session() const { return stored_ ? stored_->session : no_session(); }
@@ -425,8 +493,17 @@ class Attempt {
       known.tag = record.position;
       activation.configuration.volumes.push_back(known);
     }
-    log_activation(change_, request_, result_, *stored_, {}, activation.configuration);
+    log_activation(change_, live_, *stored_, {}, activation.configuration);
+    // Nothing is noted: the first look tells all files, where there are any.
+    if (session().find_image(service_->image)->injected.empty()) live_.files = digest_of({});
+    activation.live = live_;
     return activation;
+  }
+
+  void note(const ServiceSecrets& secrets, const std::vector<protocol::GrantedFile>& files) {
+    live_.relied_on = relied_on(change_);
+    live_.files = digest_of(files);
+    live_.look_again = first_renewal(session(), secrets, now_);
   }
 
   Judged<Fine> find() {
@@ -449,6 +526,7 @@ class Attempt {
   Store& store_;
   const SessionRegistry& sessions_;
   const protocol::ProvisionRequest& request_;
+  LiveActivation live_;
   const attest::VerificationResult& result_;
   InstanceWatch& watch_;
   std::uint64_t now_;
@@ -489,11 +567,16 @@ Result<Activation> Activator::activate(const protocol::ProvisionRequest& request
   endorsements.dcap = basis_.dcap.get();
   endorsements.snp = basis_.snp;
   endorsements.verdicts = &node_verdicts_;
-  const attest::VerificationResult verified = attest::verify_process_evidence(
-      request.evidence, &nonce, endorsements, *basis_.anchors, static_cast<attest::Moment>(clock_() / 1000));
+  LiveActivation live;
+  live.session = request.session;
+  live.service = request.service;
+  live.runtime_key = request.runtime_key;
+  live.evidence = crypto::sha256(request.evidence);
+  live.verified = attest::verify_process_evidence(request.evidence, &nonce, endorsements, *basis_.anchors,
+                                                  static_cast<attest::Moment>(clock_() / 1000));
   std::unique_lock turns(contended_, std::defer_lock);
   for (int tries = 0; tries < kTries && (tries > 0 || reason.rule.empty()); ++tries) {
-    Attempt attempt(store_, sessions_, request, verified, watch_, clock_());
+    Attempt attempt(store_, sessions_, request, live, watch_, clock_());
     Judged<Activation> judged = attempt.run();
     if (!judged) {
       reason = judged.error();
@@ -515,13 +598,59 @@ Result<Activation> Activator::activate(const protocol::ProvisionRequest& request
     if (!turns.owns_lock()) turns.lock();
   }
   if (turns.owns_lock()) turns.unlock();
-  ActivationRefusal refusal = {new_reference(), request.session, request.service, reason.rule,
-                               reason.expected, reason.actual,   reason.advice,   clock_()};
+  return Error(ErrorCategory::kUsage, refuse({"", request.session, request.service, reason.rule, reason.expected,
+                                              reason.actual, reason.advice, clock_()}));
+}
+
+std::string Activator::refuse(ActivationRefusal refusal) {
+  refusal.reference = new_reference();
   refused_(refusal);
+  std::string reference = refusal.reference;
   const std::lock_guard lock(mutex_);
-  refusals_.push_back(refusal);
+  refusals_.push_back(std::move(refusal));
   if (refusals_.size() > kKeptRefusals) refusals_.pop_front();
-  return Error(ErrorCategory::kUsage, refusal.reference);
+  return reference;
+}
+
+bool Activator::is_outdated(const LiveActivation& live, const Snapshot& snapshot) const {
+  return is_due(live) || std::ranges::any_of(live.relied_on, [&](const RowCheck& row) {
+           return snapshot.version_of(row.table, row.key) != row.expected_version;
+         });
+}
+
+Result<std::optional<Activator::Refreshed>> Activator::refresh(LiveActivation& live) {
+  if (const std::string why = refuses_all(); !why.empty()) return Error(ErrorCategory::kSystem, why);
+  protocol::ProvisionRequest request;
+  request.session = live.session;
+  request.service = live.service;
+  for (int tries = 0; tries < kTries; ++tries) {
+    Attempt attempt(store_, sessions_, request, live, watch_, clock_());
+    const auto told = [&](const Reason& reason) {
+      return refuse(
+          {"", live.session, live.service, reason.rule, reason.expected, reason.actual, reason.advice, clock_()});
+    };
+    if (const auto judged = attempt.judge(); !judged) return Error(ErrorCategory::kUsage, told(judged.error()));
+    auto files = attempt.files();
+    if (!files) {
+      live.relied_on = relied_on(attempt.change());
+      live.look_again = clock_() + kLookMilliseconds;
+      return Error(ErrorCategory::kSystem, told(files.error()));
+    }
+    const bool is_new = attempt.live().files != live.files;
+    const LiveActivation noted = attempt.live();
+    Refreshed refreshed;
+    if (!attempt.change().rows.empty() || is_new) {
+      const Result<Committed> committed = store_.commit(std::move(attempt.change()));
+      if (!committed && committed.error().system_code() == kConflictCode) continue;
+      if (!committed) return Error(ErrorCategory::kSystem, committed.error().message());
+    }
+    live = noted;
+    refreshed.generation = newest_version(live.relied_on, store_.snapshot());
+    if (!is_new) return std::optional<Refreshed>();
+    refreshed.files = std::move(files).value();
+    return std::optional<Refreshed>(std::move(refreshed));
+  }
+  return Error(ErrorCategory::kSystem, "the session changes all the time");
 }
 
 Result<bool> Activator::note_position(const std::string& consumer, const protocol::TagUpdate& update, ByteView holder) {

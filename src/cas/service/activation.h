@@ -38,11 +38,23 @@ struct ActivationRefusal {
 // One line.
 std::string describe(const ActivationRefusal& refusal);
 
+// An activation whose service runs: by what it is judged again, and whether it has the newest files.
+struct LiveActivation {
+  std::string session, service;
+  crypto::AgreementPublicKey runtime_key{};
+  attest::VerificationResult verified;
+  Digest evidence{};                // SHA-256
+  std::vector<RowCheck> relied_on;  // the rows that the last look saw, as it saw them
+  Digest files{};                   // SHA-256 of encode_files() of what the service was told last; zero: nothing
+  std::uint64_t look_again = 0;     // milliseconds since 1970: a certificate is due by then; 0: at once
+};
+
 struct Activation {
   protocol::Configuration configuration;
   std::string receipt;                   // of the release
   Bytes holder;                          // names this activation in tag reports
   std::shared_ptr<InstancePlace> place;  // of a singleton: to be kept while its connection lives; null for others
+  LiveActivation live;
 };
 
 // What evidence of hardware is judged by.
@@ -71,6 +83,20 @@ class Activator {
   // message is the reference.
   Result<Activation> activate(const protocol::ProvisionRequest& request, const crypto::Sha512Digest& bound);
 
+  // Whether refresh() may find something new. Cheap: opens no row.
+  bool is_outdated(const LiveActivation& live, const Snapshot& snapshot) const;
+  bool is_due(const LiveActivation& live) const { return clock_() >= live.look_again; }
+  // The newest injected files, when they are others than the service was told; with their generation, which
+  // never falls unless the store was put back.
+  // Certificates past half of their life are renewed. Durable and logged when it returns. Errors: kUsage when the
+  // session allows the service no longer: the message is the reference of the refusal; kSystem when the files could not
+  // be made, which is told to the owner and tried again after the next change.
+  struct Refreshed {
+    std::uint64_t generation = 0;
+    std::vector<protocol::GrantedFile> files;
+  };
+  Result<std::optional<Refreshed>> refresh(LiveActivation& live);
+
   // A volume's newest position, by the activation that holds it. Durable when it returns. False: another activation
   // holds the volume now, or the position is older than the known one. Errors: kSystem.
   Result<bool> note_position(const std::string& session, const protocol::TagUpdate& update, ByteView holder);
@@ -83,6 +109,8 @@ class Activator {
 
  private:
   std::string refuses_all() const;
+  // Told to the owner; the reference.
+  std::string refuse(ActivationRefusal refusal);
 
   Store& store_;
   const SessionRegistry& sessions_;

@@ -13,6 +13,7 @@
 
 #include "cas/sessions/tables.h"
 #include "crypto/random.h"
+#include "protocol/provision_push.h"
 
 namespace casemate::cas {
 namespace {
@@ -46,6 +47,12 @@ Result<Asked> ask(TlsChannel& channel, const std::string& newest_head) {
   return asked;
 }
 
+// Whether the next read has something to read, be it the end.
+bool has_message(const TlsChannel& channel) {
+  pollfd state = {channel.descriptor(), POLLIN, 0};
+  return channel.has_pending() || poll(&state, 1, 0) > 0;
+}
+
 // A peer that has proved what it is sends short messages in one piece.
 constexpr std::chrono::milliseconds kMessageTime{10'000};
 constexpr std::size_t kTagMessageLimit = 4096;
@@ -54,6 +61,8 @@ constexpr std::size_t kTalking = 256;
 constexpr int kDeferSeconds = 1;
 // A service whose machine is gone says nothing: its connection ends after 20 + 4 * 5 seconds without a sign of life.
 constexpr int kIdleSeconds = 20, kProbeSeconds = 5, kProbes = 4;
+// While nothing changes: how often certificates' ages are looked at.
+constexpr std::chrono::seconds kCertificateLook{1};
 
 Result<void> grant(TlsChannel& channel, crypto::HolderSealer& sealer, const protocol::ProvisionRequest& request,
                    const Activation& activation) {
@@ -93,8 +102,10 @@ Result<void> RuntimeApi::serve(UniqueFd listener, int stop) {
   }
   while (ended) {
     pollfd state = {stop, POLLIN, 0};
-    if (poll(&state, 1, -1) > 0) break;
-    if (errno != EINTR) ended = Error::from_errno("cannot wait for services", errno);
+    const int ready = poll(&state, 1, static_cast<int>(limits_.look.count()));
+    if (ready > 0) break;
+    if (ready < 0 && errno != EINTR) ended = Error::from_errno("cannot wait for services", errno);
+    if (ready == 0) look_around();
   }
   workers_.remove(listener_.get());
   end_all();
@@ -212,7 +223,8 @@ bool RuntimeApi::greet(Id id, UniqueFd socket, Parked& parked) {
   if (!grant(*channel, sealer_, request, activation.value())) return false;
   channel->set_time_limit(kMessageTime);
   channel->release_buffers();
-  parked = {std::move(channel), request.session, std::move(activation.value().holder),
+  parked = {std::move(channel), std::move(activation.value().holder),
+            std::make_shared<const LiveActivation>(std::move(activation.value().live)),
             std::move(activation.value().place)};
   return true;
 }
@@ -234,37 +246,100 @@ void RuntimeApi::park(Id id, Parked parked) {
   std::unique_lock lock(mutex_);
   Connection& connection = proved_[id];
   connection.parked = std::move(parked);
+  has_news_ = true;
   if (is_ending_) shutdown(socket, SHUT_RDWR);
-  if (workers_.add(socket, id, EPOLLIN) || workers_.arm(socket, id, EPOLLIN)) return;
+  const std::uint32_t events = connection.is_outdated ? EPOLLIN | EPOLLOUT : EPOLLIN;
+  if (workers_.add(socket, id, events) || workers_.arm(socket, id, events)) return;
   const Parked dropped = std::move(connection.parked);
   lock.unlock();
   unlist(id);
 }
 
-// The service said something, or is gone.
+// The service said something, or is gone, or what it relies on has changed.
 void RuntimeApi::go_on(Id id) {
   Parked parked;
+  bool is_outdated = false;
   {
     const std::lock_guard lock(mutex_);
     const auto found = proved_.find(id);
     if (found == proved_.end() || found->second.parked.channel == nullptr) return;
     parked = std::move(found->second.parked);
+    is_outdated = std::exchange(found->second.is_outdated, false);
   }
-  do {
+  bool goes_on = !is_outdated || push(parked);
+  while (goes_on && has_message(*parked.channel)) {
     const Result<void> answered = answer_tag(parked);
-    if (answered) continue;
-    const bool has_said_goodbye = answered.error().category() == ErrorCategory::kNotFound;
-    if (parked.place != nullptr && has_said_goodbye) parked.place->give_up();
+    goes_on = answered.has_value();
+    const bool has_said_goodbye = !goes_on && answered.error().category() == ErrorCategory::kNotFound;
+    if (has_said_goodbye && parked.place != nullptr) parked.place->give_up();
+  }
+  if (goes_on) {
+    park(id, std::move(parked));
+  } else {
     unlist(id);
-    return;
-  } while (parked.channel->has_pending());
-  park(id, std::move(parked));
+  }
+}
+
+// Rows are compared outside of the lock, which conversations wait for.
+void RuntimeApi::look_around() {
+  const Snapshot snapshot = store_.snapshot();
+  const auto now = std::chrono::steady_clock::now();
+  const bool is_changed = has_news_.exchange(false) || snapshot.head().head.size != looked_at_;
+  if (!is_changed && now - looked_ < kCertificateLook) return;
+  looked_at_ = snapshot.head().head.size;
+  looked_ = now;
+  std::vector<std::pair<Id, std::shared_ptr<const LiveActivation>>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, connection] : proved_) {
+      if (connection.parked.live != nullptr) all.emplace_back(id, connection.parked.live);
+    }
+  }
+  std::erase_if(all, [&](const auto& one) {
+    return !(is_changed ? activator_.is_outdated(*one.second, snapshot) : activator_.is_due(*one.second));
+  });
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, live] : all) {
+    const auto found = proved_.find(id);
+    if (found == proved_.end()) continue;
+    found->second.is_outdated = true;
+    if (found->second.parked.channel != nullptr) {
+      static_cast<void>(workers_.arm(found->second.socket, id, EPOLLIN | EPOLLOUT));
+    }
+  }
+}
+
+// False: the connection is over.
+bool RuntimeApi::push(Parked& parked) {
+  LiveActivation live = *parked.live;
+  auto refreshed = activator_.refresh(live);
+  parked.live = std::make_shared<const LiveActivation>(std::move(live));
+  if (!refreshed) {
+    if (refreshed.error().category() != ErrorCategory::kUsage) return true;
+    ++revocations_;
+    static_cast<void>(write_frame(*parked.channel, encode(protocol::Revocation{refreshed.error().message()})));
+    return false;
+  }
+  if (!refreshed.value()) return true;
+  std::vector<protocol::GrantedFile>& files = refreshed.value()->files;
+  Bytes plain = protocol::encode_files(files);
+  for (protocol::GrantedFile& file : files) crypto::wipe(std::as_writable_bytes(std::span(file.content)));
+  protocol::FilesPush message;
+  message.generation = refreshed.value()->generation;
+  const auto& key = parked.live->runtime_key;
+  Result<Bytes> sealed =
+      sealer_.seal(key, protocol::kPushPurpose, protocol::push_binding(key, message.generation), plain);
+  crypto::wipe(plain);
+  if (!sealed) return false;
+  message.sealed = std::move(sealed).value();
+  ++pushes_;
+  return write_frame(*parked.channel, encode(message)).has_value();
 }
 
 Result<void> RuntimeApi::answer_tag(const Parked& parked) {
   const Bytes message = CASEMATE_TRY(read_frame(*parked.channel, kTagMessageLimit));
   const protocol::TagUpdate update = CASEMATE_TRY(protocol::decode_tag_update(message));
-  const bool is_noted = CASEMATE_TRY(activator_.note_position(parked.session, update, parked.holder));
+  const bool is_noted = CASEMATE_TRY(activator_.note_position(parked.live->session, update, parked.holder));
   return write_frame(*parked.channel, encode(protocol::TagAnswer{is_noted}));
 }
 

@@ -1,6 +1,8 @@
 // The runtime API of the CAS: accepts services and keeps their connections for as long as they run. A conversation has
-// a thread while somebody waits for its answer; between messages a connection is only watched.
-// docs/formats/provisioning.md has the conversation, protocol/provision.h the messages.
+// a thread while somebody waits for its answer; between messages a connection is only watched. What changes in the
+// store meanwhile reaches the services that it concerns within RuntimeApiLimits::look: new contents of injected files,
+// and that the session allows a service no longer. docs/formats/provisioning.md has the conversation,
+// protocol/provision.h the messages.
 //
 // What a hostile peer can do here -> what we answer
 //   connect and wait                -> ten seconds until its request is there; a bounded number that have not shown
@@ -28,6 +30,7 @@ struct RuntimeApiLimits {
   std::chrono::milliseconds nonce_lifetime{10'000};
   std::size_t unproved = 256;  // connections that have not shown evidence yet
   std::size_t connections = 8192;
+  std::chrono::milliseconds look{100};  // between two looks at what running services rely on
 };
 
 // Threads: any number at once; serve() once per listener.
@@ -42,19 +45,21 @@ class RuntimeApi {
 
   std::size_t connection_count() const;
   std::uint64_t activation_count() const { return activations_; }
+  std::uint64_t push_count() const { return pushes_; }
+  std::uint64_t revocation_count() const { return revocations_; }
 
  private:
   using Id = std::uint64_t;
   static constexpr Id kListenerId = 0, kFirstId = 1;
   struct Parked {
     std::unique_ptr<crypto::TlsChannel> channel;
-    std::string session;
     Bytes holder;
+    std::shared_ptr<const LiveActivation> live;
     std::shared_ptr<InstancePlace> place;  // of a singleton
   };
   struct Connection {
     int socket = -1;  // of whoever talks; valid as long as this is listed
-    bool given_up = false;
+    bool given_up = false, is_outdated = false;
     Parked parked;  // while nobody talks
   };
 
@@ -70,13 +75,15 @@ class RuntimeApi {
   void park(Id id, Parked parked);
   void go_on(Id id);
   Result<void> answer_tag(const Parked& parked);
+  void look_around();
+  bool push(Parked& parked);
   void end_all();
 
   Store& store_;
   Activator& activator_;
   const crypto::TlsIdentity& identity_;
   RuntimeApiLimits limits_;
-  std::atomic<std::uint64_t> activations_ = 0;
+  std::atomic<std::uint64_t> activations_ = 0, pushes_ = 0, revocations_ = 0;
   crypto::HolderSealer sealer_;
   UniqueFd listener_;
   mutable std::mutex mutex_;
@@ -86,6 +93,9 @@ class RuntimeApi {
   std::size_t given_up_ = 0;                    // of the unproved
   std::map<Id, UniqueFd> arrived_;              // accepted, and nobody looked at them yet
   bool is_ending_ = false;
+  std::atomic<bool> has_news_ = false;  // connections that the last look did not see
+  std::uint64_t looked_at_ = 0;         // the log's size at the last look
+  std::chrono::steady_clock::time_point looked_;
   EventWorkers workers_;  // the last: ends first
 };
 

@@ -13,6 +13,7 @@
 
 #include "cas/service/testing/simulated_cas.h"
 #include "cas/service/testing/simulated_service.h"
+#include "protocol/provision_push.h"
 
 namespace casemate::cas {
 namespace {
@@ -27,15 +28,34 @@ class RuntimeApiTest : public testing::Test {
   RuntimeApiTest() {
     signal(SIGPIPE, SIG_IGN);
     identity_ = runtime_api_identity(*cas_.store).value();
-    const std::string text =
-        "version: casemate-1\nsecurity: {attestation: {tolerate: [simulation]}}\nservices:\n  - name: web\n"
-        "    image_name: main\n    command: /bin/server\n    attestation: [{mrenclave: [" +
-        service_.measurement() + "]}]\n    platforms: [" + service_.las_key_id() +
-        "]\nimages:\n  - name: main\n    volumes: [{name: data, path: /data}]\n    files: {/bin/server: " +
-        std::string(64, 'a') + "}\nvolumes: [{name: data}]\n";
-    EXPECT_EQ(cas_.put("shop", text), "");
+    EXPECT_EQ(cas_.put("shop", text()), "");
   }
   ~RuntimeApiTest() override { end(); }
+
+  // `token`: the value of a secret in an injected file.
+  std::string text(const std::string& token = "first") const {
+    return "version: casemate-1\nsecurity: {attestation: {tolerate: [simulation]}}\nservices:\n  - name: web\n"
+           "    image_name: main\n    command: /bin/server\n    attestation: [{mrenclave: [" +
+           service_.measurement() + "]}]\n    platforms: [" + service_.las_key_id() +
+           "]\nimages:\n  - name: main\n    volumes: [{name: data, path: /data}]\n    files: {/bin/server: " +
+           std::string(64, 'a') +
+           "}\n    injection_files: [{path: /etc/token, content: $$CASEMATE::token$$}]\nvolumes: [{name: data}]\n"
+           "secrets: [{name: token, kind: ascii, value: " +
+           token + "}]\n";
+  }
+  // The next version.
+  void update(const std::string& text) {
+    const auto stored = cas_.registry->find("shop");
+    ASSERT_EQ(cas_.put("shop", text + "predecessor: " + crypto::to_hex(stored.value()->record.hash) + "\n"), "");
+  }
+  std::vector<protocol::GrantedFile> opened(const protocol::FilesPush& push) const {
+    const auto& key = service_.runtime_key;
+    const crypto::Bytes plain =
+        crypto::open_as_holder(key, protocol::kPushPurpose, protocol::push_binding(key.public_key(), push.generation),
+                               push.sealed)
+            .value();
+    return protocol::decode_files(plain).value();
+  }
 
   void begin(const RuntimeApiLimits& limits = {}) {
     api_ = std::make_unique<RuntimeApi>(*cas_.store, *cas_.activator, *identity_, limits);
@@ -234,6 +254,73 @@ TEST_F(RuntimeApiTest, ServesManyAtOnce) {
   }
   for (auto& thread : all) thread.join();
   EXPECT_EQ(granted, 64);
+}
+
+TEST_F(RuntimeApiTest, PushesNewContentsOfFilesAndNothingElse) {
+  begin();
+  Peer peer = meet();
+  ASSERT_TRUE(ask(peer, request_over(bound_of(peer))).value().is_granted);
+  update(text("first") + "# nothing that files show\n");
+  std::uint64_t last = 0;
+  for (const std::string token : {"second", "third"}) {
+    update(text(token));
+    const auto push = protocol::decode_files_push(read_frame(peer.channel, 65536).value());
+    ASSERT_TRUE(push);
+    EXPECT_GT(push.value().generation, last);
+    last = push.value().generation;
+    const auto files = opened(push.value());
+    ASSERT_EQ(files.size(), 1U);
+    EXPECT_EQ(files[0].path, "/etc/token");
+    EXPECT_EQ(files[0].content, token);
+  }
+  EXPECT_EQ(api_->push_count(), 2U);
+  EXPECT_EQ(api_->connection_count(), 1U);
+  ASSERT_TRUE(write_frame(peer.channel, encode(protocol::TagUpdate{"data", {1, 7, {}}})));
+  EXPECT_TRUE(protocol::decode_tag_answer(read_frame(peer.channel, 4096).value())) << "it goes on";
+}
+
+TEST_F(RuntimeApiTest, PushesToWhoGoesOnAfterABrokenConnection) {
+  begin();
+  crypto::Bytes holder;
+  {
+    Peer peer = meet();
+    const auto answer = ask(peer, request_over(bound_of(peer)));
+    const crypto::Bytes plain = crypto::open_as_holder(service_.runtime_key, protocol::kProvisionGrantPurpose,
+                                                       service_.runtime_key.public_key(), answer.value().grant.sealed)
+                                    .value();
+    holder = protocol::decode_configuration(plain).value().holder;
+  }
+  update(text("second"));  // while nobody is there
+  Peer peer = meet();
+  protocol::ProvisionRequest request = request_over(bound_of(peer));
+  request.resumed = holder;
+  ASSERT_TRUE(ask(peer, request).value().is_granted);
+  const auto push = protocol::decode_files_push(read_frame(peer.channel, 65536).value());
+  EXPECT_EQ(opened(push.value()).at(0).content, "second");
+}
+
+TEST_F(RuntimeApiTest, RevokesWhoTheSessionAllowsNoLonger) {
+  begin();
+  Peer peer = meet(), other = meet();
+  ASSERT_TRUE(ask(peer, request_over(bound_of(peer))).value().is_granted);
+  std::string changed = text();
+  changed.replace(changed.find(service_.las_key_id()), 64, std::string(64, '1'));
+  update(changed);
+  const auto revocation = protocol::decode_revocation(read_frame(peer.channel, 4096).value());
+  ASSERT_TRUE(revocation);
+  EXPECT_TRUE(cas_.activator->why(revocation.value().reference));
+  EXPECT_FALSE(read_frame(peer.channel, 4096)) << "and its positions are not taken any more";
+  EXPECT_FALSE(ask(other, request_over(bound_of(other))).value().is_granted);
+  EXPECT_EQ(api_->revocation_count(), 1U);
+}
+
+TEST_F(RuntimeApiTest, RevokesWhoseSessionIsRemoved) {
+  begin();
+  Peer peer = meet();
+  ASSERT_TRUE(ask(peer, request_over(bound_of(peer))).value().is_granted);
+  const auto stored = cas_.registry->find("shop");
+  ASSERT_TRUE(cas_.registry->remove("shop", crypto::to_hex(stored.value()->record.hash), cas_.owner));
+  EXPECT_TRUE(protocol::decode_revocation(read_frame(peer.channel, 4096).value()));
 }
 
 }  // namespace

@@ -151,9 +151,8 @@ Result<Provisioned> provision(const protocol::StartRequest& request) {
   UniqueFd socket = CASEMATE_TRY(connect_to(request.cas));
   auto connected = crypto::TlsChannel::connect(std::move(socket), kPatience);
   if (!connected) return no_cas(request.cas, connected.error().message());
-  Provisioned result;
-  result.channel = std::make_unique<crypto::TlsChannel>(std::move(connected).value());
-  crypto::TlsChannel& channel = *result.channel;
+  auto kept = std::make_unique<crypto::TlsChannel>(std::move(connected).value());
+  crypto::TlsChannel& channel = *kept;
   if (!request.cas_key_id.empty() && !crypto::equal(request.cas_key_id, channel.server_key_id())) {
     return no_cas(request.cas, "it has another key than --cas-key says: " + crypto::to_hex(channel.server_key_id()));
   }
@@ -183,9 +182,7 @@ Result<Provisioned> provision(const protocol::StartRequest& request) {
   Result<protocol::Configuration> configuration = protocol::decode_configuration(plain);
   crypto::wipe(plain);
   if (!configuration) return configuration.error();
-  result.configuration = std::move(configuration).value();
-  result.receipt = answer.grant.receipt;
-  return result;
+  return Provisioned{std::move(kept), std::move(configuration).value(), answer.grant.receipt, key};
 }
 
 }  // namespace casemate::keeper

@@ -20,6 +20,7 @@ struct Provisioned {
   std::unique_ptr<crypto::TlsChannel> channel;  // stays open: positions of volumes go over it
   protocol::Configuration configuration;
   std::string receipt;
+  crypto::AgreementKey key;  // the runtime key: later messages are sealed to it, too
 };
 
 // Requires: one thread, nothing mapped but the executable; SIGPIPE ignored. Errors are lines for the user.

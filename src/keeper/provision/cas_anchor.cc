@@ -1,11 +1,18 @@
 #include "keeper/provision/cas_anchor.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <span>
 #include <thread>
+
+#include "crypto/secret.h"
 
 namespace casemate::keeper {
 namespace {
+
+constexpr int kWatchMilliseconds = 200;  // bounds how long stopping takes
 
 bool is_newer(const volume::Position& left, const std::optional<volume::Position>& right) {
   return !right || std::pair(left.epoch, left.sequence) > std::pair(right->epoch, right->sequence);
@@ -28,7 +35,8 @@ Result<void> PositionReporter::report(const std::string& volume, const volume::P
       if (!failure_.empty()) break;
       if (link_ == nullptr) return {};  // kInsecureContinue
     }
-    const Result<protocol::TagAnswer> answer = link_->report(update);
+    const Result<protocol::TagAnswer> answer = link_->report(update, [this](Push push) { take(std::move(push)); });
+    if (!failure_.empty()) break;  // revoked meanwhile
     if (answer && answer.value().accepted) {
       acknowledged_[volume] = update.tag;
       return {};
@@ -43,9 +51,62 @@ Result<void> PositionReporter::report(const std::string& volume, const volume::P
   return Error(ErrorCategory::kSystem, failure_, EIO);
 }
 
+PositionReporter::~PositionReporter() { stop_watching(); }
+
+void PositionReporter::watch(Renew renew, std::function<bool()> is_used) {
+  renew_ = std::move(renew);
+  is_used_ = std::move(is_used);
+  watcher_ = std::thread([this] { watch_until_stopped(); });
+}
+
+void PositionReporter::stop_watching() {
+  stops_ = true;
+  if (watcher_.joinable()) watcher_.join();
+}
+
+// The link may be exchanged while nobody holds the lock: then poll() looked at another descriptor, and take_pushes()
+// finds nothing.
+void PositionReporter::watch_until_stopped() {
+  while (!stops_) {
+    int descriptor = -1;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!failure_.empty()) return;
+      const auto now = Clock::now();
+      if (link_ == nullptr && now - tried_at_ >= limits_.longest_pause && is_used_()) {
+        tried_at_ = now;
+        static_cast<void>(rejoin_once().has_value());
+      }
+      if (link_ != nullptr) descriptor = link_->descriptor();
+    }
+    pollfd state = {descriptor, POLLIN, 0};
+    if (poll(&state, 1, kWatchMilliseconds) <= 0) continue;
+    const std::lock_guard lock(mutex_);
+    if (link_ == nullptr) continue;
+    const Result<void> taken = link_->take_pushes([this](Push push) { take(std::move(push)); });
+    if (!taken && failure_.empty()) lose(taken.error().message());
+  }
+}
+
+// With the lock held.
+void PositionReporter::take(Push push) {
+  if (!push.revoked.empty()) {
+    failure_ = "the CAS revoked this service (reference " + push.revoked +
+               "): its session no longer allows it; its volumes take no changes any more. Its owner sees why";
+    warn_(failure_);
+    return;
+  }
+  if (push.generation < generation_) {
+    warn_("the CAS sent an older state of the injected files than it had sent before: it was not taken");
+  } else {
+    generation_ = push.generation;
+    if (renew_ && !stops_) renew_(push.files);
+  }
+  for (protocol::GrantedFile& file : push.files) crypto::wipe(std::as_writable_bytes(std::span(file.content)));
+}
+
 void PositionReporter::lose(const std::string& why) {
   link_.reset();
-  lost_at_ = Clock::now();
   tried_at_ = {};
   pause_ = limits_.first_pause;
   warn_("the connection to the CAS broke (" + why + ")");
@@ -58,8 +119,9 @@ Result<void> PositionReporter::wait_for_cas(const std::string& volume, protocol:
   if (stopped_.contains(volume)) return away("and the session says `on_cas_loss: stop`");
   for (;;) {
     const auto now = Clock::now();
-    const bool is_long_gone = now - lost_at_ >= limits_.longest_wait;
-    const bool waits = loss == VolumeCasLoss::kWait && !is_long_gone;
+    if (!left_at_ && !is_used_()) left_at_ = now;
+    const bool is_over = left_at_ && now - *left_at_ >= limits_.longest_farewell;
+    const bool waits = loss == VolumeCasLoss::kWait && !is_over;
     // Who does not wait asks now and then.
     if (!waits && now - tried_at_ < limits_.longest_pause) {
       return loss == VolumeCasLoss::kInsecureContinue ? Result<void>() : Result<void>(away("still"));

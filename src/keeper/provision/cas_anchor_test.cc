@@ -2,8 +2,11 @@
 #include "keeper/provision/cas_anchor.h"
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <deque>
+#include <future>
 
 namespace casemate::keeper {
 namespace {
@@ -18,16 +21,35 @@ struct SimulatedCas {
   std::deque<Result<void>> rejoins;  // outcomes to come; then it can be joined
   int rejoin_count = 0;
   std::vector<TagUpdate> known;
+  std::deque<Push> pushes;  // that wait to be taken
+  UniqueFd signal{eventfd(0, EFD_CLOEXEC)};
+
+  void push(std::uint64_t generation, const std::string& content) {
+    push({generation, {{"/etc/key", 0400, content}}, ""});
+  }
+  void push(Push push) {
+    pushes.push_back(std::move(push));
+    const std::uint64_t one = 1;
+    EXPECT_EQ(write(signal.get(), &one, sizeof(one)), ssize_t{sizeof(one)});
+  }
 };
 
 class SimulatedLink final : public CasLink {
  public:
   explicit SimulatedLink(SimulatedCas& cas) : cas_(cas) {}
-  Result<protocol::TagAnswer> report(const TagUpdate& update) override {
+  Result<protocol::TagAnswer> report(const TagUpdate& update, const Take& take) override {
+    if (auto taken = take_pushes(take); !taken) return taken.error();
     if (!cas_.is_there) return Error(ErrorCategory::kSystem, "gone");
     if (cas_.accepts) cas_.taken.push_back(update);
     return protocol::TagAnswer{cas_.accepts};
   }
+  Result<void> take_pushes(const Take& take) override {
+    std::uint64_t count = 0;
+    if (!cas_.pushes.empty() && read(cas_.signal.get(), &count, sizeof(count)) < 0) std::abort();
+    for (; !cas_.pushes.empty(); cas_.pushes.pop_front()) take(std::move(cas_.pushes.front()));
+    return {};
+  }
+  int descriptor() const override { return cas_.signal.get(); }
 
  private:
   SimulatedCas& cas_;
@@ -48,7 +70,6 @@ class PositionReporterTest : public ::testing::Test {
     };
     PositionReporter::Limits limits;
     limits.first_pause = limits.longest_pause = std::chrono::milliseconds(1);
-    limits.longest_wait = std::chrono::hours(1);
     reporter_ = std::make_unique<PositionReporter>(
         std::make_unique<SimulatedLink>(cas_), rejoin, [](const std::string&) {}, limits);
   }
@@ -132,23 +153,54 @@ TEST_F(PositionReporterTest, TrustsNoCasThatForgotWhatItAcknowledged) {
   }
 }
 
-TEST(PositionReporter, FailsWhenAnOutageIsLongAndRecoversWhenItEnds) {
-  SimulatedCas cas;
-  bool is_back = false;
+TEST_F(PositionReporterTest, FailsOnceNobodyIsLeftThatWaits) {
   PositionReporter::Limits limits;
-  limits.longest_wait = limits.longest_pause = std::chrono::milliseconds(0);
+  limits.longest_farewell = limits.first_pause = limits.longest_pause = std::chrono::milliseconds(0);
+  bool is_used = true;
+  int tries = 0;
   PositionReporter reporter(
-      std::make_unique<SimulatedLink>(cas),
+      std::make_unique<SimulatedLink>(cas_),
       [&]() -> Result<Rejoined> {
-        if (!is_back) return Error(ErrorCategory::kSystem, "not now");
-        cas.is_there = true;
-        return Rejoined{std::make_unique<SimulatedLink>(cas), {}};
+        is_used = ++tries < 100;  // as long as the application is there it waits, however long that is
+        return later();
       },
       [](const std::string&) {}, limits);
-  cas.is_there = false;
+  reporter.watch({}, [&] { return is_used; });
+  reporter.stop_watching();
+  cas_.is_there = false;
   EXPECT_FALSE(reporter.report("data", {1, 1, {}}, VolumeCasLoss::kWait));
-  is_back = true;
-  EXPECT_TRUE(reporter.report("data", {1, 2, {}}, VolumeCasLoss::kWait));
+  EXPECT_GE(tries, 100);
+}
+
+TEST_F(PositionReporterTest, TakesPushesOnceAndNoOlderOnes) {
+  std::vector<std::string> seen;
+  const auto renew = [&](const std::vector<protocol::GrantedFile>& files) { seen.push_back(files.front().content); };
+  cas_.push(7, "new");
+  cas_.push(6, "older");
+  cas_.push(8, "newer");
+  cas_.push(7, "older, too");
+  reporter_->watch(renew, [] { return true; });
+  EXPECT_TRUE(report(1));
+  reporter_->stop_watching();
+  EXPECT_EQ(seen, (std::vector<std::string>{"new", "newer"}));
+}
+
+TEST_F(PositionReporterTest, TakesPushesByItself) {
+  std::promise<std::string> content;
+  reporter_->watch([&](const std::vector<protocol::GrantedFile>& files) { content.set_value(files.front().content); },
+                   [] { return true; });
+  cas_.push(1, "new");
+  EXPECT_EQ(content.get_future().get(), "new");
+}
+
+TEST_F(PositionReporterTest, LosesItsVolumesWhenItIsRevoked) {
+  EXPECT_TRUE(report(1));
+  cas_.push(Push{0, {}, "0123456789abcdef"});
+  const Result<void> done = reporter_->report("data", {1, 2, {}}, VolumeCasLoss::kWait);
+  ASSERT_FALSE(done);
+  EXPECT_NE(done.error().message().find("revoked this service (reference 0123456789abcdef)"), std::string::npos);
+  EXPECT_FALSE(report(3, VolumeCasLoss::kInsecureContinue));
+  EXPECT_EQ(cas_.rejoin_count, 0);
 }
 
 }  // namespace

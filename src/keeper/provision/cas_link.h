@@ -1,9 +1,9 @@
-// The way of volume positions to the CAS: at first the connection that the configuration came by, and after that broke
-// a new one, for which this executable is started once more.
+// The way of volume positions to the CAS, and of its pushes from it: at first the connection that the configuration
+// came by, and after that broke a new one, for which this executable is started once more.
 //
 // Why a process: every connection needs evidence, and a LAS gives it to processes that have nothing mapped but their
 // executable (docs/las.md, "Hosted executables"). A keeper that serves programs is none. The new process attests, holds
-// the connection and passes messages on; it knows no key, and ends with its keeper.
+// the connection and passes messages on, pushes in plain text to its keeper only; it ends with its keeper.
 //
 // What a hostile host can do here -> what we answer
 //   answer in the CAS's place          -> only the server key that the first connection had is talked to
@@ -11,7 +11,9 @@
 //   kill or stop the process           -> as cutting the connection
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "crypto/tls_channel.h"
@@ -19,15 +21,31 @@
 
 namespace casemate::keeper {
 
-// Threads: one at a time.
-class CasLink {
- public:
-  virtual ~CasLink() = default;
-  // Blocks; the position is durable when the answer says "accepted". Errors: kSystem, and the link is of no more use.
-  virtual Result<protocol::TagAnswer> report(const protocol::TagUpdate& update) = 0;
+// What the CAS says without being asked, opened: new contents of injected files, or (no files, a reference) that this
+// service is allowed no longer.
+struct Push {
+  std::uint64_t generation = 0;
+  std::vector<protocol::GrantedFile> files;
+  std::string revoked;  // the reference
 };
 
-std::unique_ptr<CasLink> link_over(std::unique_ptr<crypto::TlsChannel> channel);
+// Threads: one at a time, but for descriptor().
+class CasLink {
+ public:
+  using Take = std::function<void(Push push)>;
+
+  virtual ~CasLink() = default;
+  // Blocks; the position is durable when the answer says "accepted". Errors: kSystem, and the link is of no more use.
+  // Pushes that come before the answer go to `take`.
+  virtual Result<protocol::TagAnswer> report(const protocol::TagUpdate& update, const Take& take) = 0;
+  // Takes what has come without being asked for; blocks only in the midst of a message. Errors: as report().
+  virtual Result<void> take_pushes(const Take& take) = 0;
+  // Readable when take_pushes() may have something to take.
+  virtual int descriptor() const = 0;
+};
+
+// `key`: the runtime key of the activation, which pushes are sealed to.
+std::unique_ptr<CasLink> link_over(std::unique_ptr<crypto::TlsChannel> channel, crypto::AgreementKey key);
 
 struct Rejoined {
   std::unique_ptr<CasLink> link;
