@@ -13,13 +13,13 @@ using evidence::SnpSigningKey;
 
 constexpr SignatureScheme kAuthorityScheme = SignatureScheme::kRsaPssSha384;
 
-struct Keys {
+struct AmdKeys {
   PrivateKey ark = must(PrivateKey::generate_rsa(2048, 65537));
   PrivateKey ask = must(PrivateKey::generate_rsa(2048, 65537));
   PrivateKey leaf = must(PrivateKey::generate(KeyKind::kEcP384));
 };
-const Keys& keys() {
-  static const Keys instance;
+const AmdKeys& amd_keys() {
+  static const AmdKeys instance;
   return instance;
 }
 
@@ -77,14 +77,14 @@ SnpSample make_sample(const SnpScenario& scenario) {
     return build_certificate(fields, key, issuer_key, kAuthorityScheme);
   };
   SnpSample sample;
-  sample.root_der = certificate("ARK", ark, ark, keys().ark.public_key(), keys().ark);
+  sample.root_der = certificate("ARK", ark, ark, amd_keys().ark.public_key(), amd_keys().ark);
   sample.endorsements.certificates = {
       sample.root_der,
-      certificate("leaf", is_vlek ? "SEV-VLEK" : "SEV-VCEK", ask, keys().leaf.public_key(), keys().ask),
-      certificate("ASK", ask, ark, keys().ask.public_key(), keys().ark)};
+      certificate("leaf", is_vlek ? "SEV-VLEK" : "SEV-VCEK", ask, amd_keys().leaf.public_key(), amd_keys().ask),
+      certificate("ASK", ask, ark, amd_keys().ask.public_key(), amd_keys().ark)};
   evidence::SnpReport report = scenario.report;
   const Bytes unsigned_report = evidence::build(report);
-  put_signature(report, must(keys().leaf.sign(SignatureScheme::kEcdsaP384Sha384,
+  put_signature(report, must(amd_keys().leaf.sign(SignatureScheme::kEcdsaP384Sha384,
                                               crypto::ByteView(unsigned_report).first(evidence::kSnpSignedSize))));
   sample.report = evidence::build(report);
   return sample;
@@ -96,7 +96,7 @@ Bytes make_snp_revocation_list(const SnpScenario& scenario, const std::vector<By
   fields.this_update = kNow - kDay;
   fields.next_update = kNow + kDay;
   fields.serials = serials;
-  return build_revocation_list(fields, keys().ark, kAuthorityScheme);
+  return build_revocation_list(fields, amd_keys().ark, kAuthorityScheme);
 }
 
 Bytes snp_serial_of(const std::string& part) { return serial_of(part); }

@@ -11,7 +11,7 @@ namespace {
 using crypto::Certificate;
 using protocol::GrantedNetwork;
 
-constexpr std::uint64_t kNow = 1'900'000'000'000;
+constexpr std::uint64_t kMoment = 1'900'000'000'000;
 
 class GrantedNetworkTest : public ::testing::Test {
  protected:
@@ -27,7 +27,7 @@ class GrantedNetworkTest : public ::testing::Test {
   Result<GrantedNetwork> granted(const std::string& session) {
     stored_ = cas_.registry->find(session).value();
     const policy::Service& service = stored_->session.services.front();
-    auto secrets = ServiceSecrets::gather(cas_.store->snapshot(), *cas_.registry, *stored_, service, kNow);
+    auto secrets = ServiceSecrets::gather(cas_.store->snapshot(), *cas_.registry, *stored_, service, kMoment);
     if (!secrets) return secrets.error();
     names_ = secrets.value().names();
     Change change;
