@@ -85,7 +85,7 @@ SnpSample make_sample(const SnpScenario& scenario) {
   evidence::SnpReport report = scenario.report;
   const Bytes unsigned_report = evidence::build(report);
   put_signature(report, must(amd_keys().leaf.sign(SignatureScheme::kEcdsaP384Sha384,
-                                              crypto::ByteView(unsigned_report).first(evidence::kSnpSignedSize))));
+                                                  crypto::ByteView(unsigned_report).first(evidence::kSnpSignedSize))));
   sample.report = evidence::build(report);
   return sample;
 }
