@@ -524,11 +524,10 @@ static long call_with_ymm(long number, long fd, void* buffer, long size) {
   register const void* from asm("r12") = vectors.before;
   register void* to asm("r13") = vectors.after;
   long result;
-  asm volatile("ldmxcsr %[before]\n" ALL_YMM(LOAD_YMM) "syscall\n" ALL_YMM(
-                   STORE_YMM) "stmxcsr %[after]\nvzeroupper\n"
+  asm volatile("ldmxcsr %[before]\n" ALL_YMM(LOAD_YMM) "syscall\n" ALL_YMM(STORE_YMM) "stmxcsr %[after]\nvzeroupper\n"
                : "=a"(result), [after] "=m"(vectors.control_after)
-               : "a"(number), "D"(fd), "S"(buffer), "d"(size), [from] "r"(from), [to] "r"(to),
-                 [before] "m"(vectors.control_before)
+               : "a"(number), "D"(fd), "S"(buffer),
+                 "d"(size), [from] "r"(from), [to] "r"(to), [before] "m"(vectors.control_before)
                : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
                  "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   return result;
@@ -540,15 +539,16 @@ __attribute__((target("avx512f"))) static long call_with_zmm(long number, long f
   register const void* masks asm("r14") = vectors.masks_before;
   register void* seen asm("r15") = vectors.masks_after;
   long result;
-  asm volatile("ldmxcsr %[before]\n" ALL_YMM(LOAD_ZMM) HIGH_ZMM(LOAD_ZMM) MASKS(LOAD_MASK) "syscall\n" ALL_YMM(
-                   STORE_ZMM) HIGH_ZMM(STORE_ZMM) MASKS(STORE_MASK) "stmxcsr %[after]\nvzeroupper\n"
+  asm volatile("ldmxcsr %[before]\n" ALL_YMM(LOAD_ZMM) HIGH_ZMM(LOAD_ZMM)
+                   MASKS(LOAD_MASK) "syscall\n" ALL_YMM(STORE_ZMM) HIGH_ZMM(STORE_ZMM)
+                       MASKS(STORE_MASK) "stmxcsr %[after]\nvzeroupper\n"
                : "=a"(result), [after] "=m"(vectors.control_after)
                : "a"(number), "D"(fd), "S"(buffer), "d"(size), [from] "r"(from), [to] "r"(to), [masks] "r"(masks),
                  [seen] "r"(seen), [before] "m"(vectors.control_before)
                : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
                  "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20",
-                 "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1",
-                 "k2", "k3", "k4", "k5", "k6", "k7");
+                 "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31",
+                 "k1", "k2", "k3", "k4", "k5", "k6", "k7");
   return result;
 }
 
